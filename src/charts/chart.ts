@@ -1,0 +1,117 @@
+/** What every chart takes and gives. */
+import { h, renderToString, type SvgNode } from './svg';
+import { CHART_CSS, cssTheme, lightTheme, themeProperties, type Theme } from './theme';
+import type { Language, TokenGroup } from '../types';
+
+export type Cell = string | number | null;
+/** The data-table twin: the same facts as the picture, for a table, *copy data* and CSV. */
+export interface Table {
+  columns: string[];
+  rows: Cell[][];
+}
+
+/** What lies under a pointer. Coordinates are those of the chart's viewBox. */
+export interface Hit {
+  layer?: number;
+  token?: number;
+  language?: string;
+  group?: TokenGroup;
+  x: number;
+  y: number;
+  /** The fact in words: tooltip and live region. */
+  text: string;
+}
+
+export interface Selection {
+  layer?: number | null;
+  token?: number | null;
+  language?: Language | string | null;
+  group?: TokenGroup | null;
+}
+
+export interface ChartOptions {
+  width: number;
+  /** Charts made of rows choose their own height when it is left out. */
+  height?: number;
+  theme?: Theme;
+  selection?: Selection;
+  /** Replaces the default title. */
+  title?: string;
+  /** Replaces the default aria-label. */
+  label?: string;
+}
+
+export interface Chart {
+  svg: SvgNode;
+  width: number;
+  height: number;
+  /** What is shown. */
+  title: string;
+  /** The finding in a sentence: the text alternative. */
+  finding: string;
+  table: Table;
+  /** The datum nearest to a point of the viewBox, or null when nothing is near. Pure, well under a millisecond. */
+  locate(x: number, y: number): Hit | null;
+}
+
+/** Text sizes in px; nothing is smaller than 11. */
+export const SIZE = { small: 11, text: 12, strong: 13 } as const;
+
+/** The root element: viewBox, role, aria-label. The finding is the label, so a reader who cannot see it is told what it shows. */
+export function frame(kind: string, options: ChartOptions, height: number, label: string, ...children: Parameters<typeof h>[2][]): SvgNode {
+  const theme = options.theme ?? cssTheme;
+  return h(
+    'svg',
+    {
+      xmlns: 'http://www.w3.org/2000/svg',
+      class: `chart chart-${kind}`,
+      viewBox: `0 0 ${Math.round(options.width)} ${Math.round(height)}`,
+      width: options.width,
+      height,
+      role: 'img',
+      'aria-label': options.label ?? label,
+      'font-family': theme.font,
+      'font-size': SIZE.text,
+      fill: theme.ink,
+    },
+    ...children,
+  );
+}
+
+/** `class` with `is-lit` where the element belongs to the selected layer, token or language. */
+export const lit = (name: string, on: boolean): string => (on ? `${name} is-lit` : name);
+
+/** Custom properties replaced by a theme's literal colours: drawing programs other than browsers do not know `var()`. */
+export function literal(text: string, theme: Theme): string {
+  const values = new Map(themeProperties(theme));
+  return text.replace(/var\((--chart-[a-z-]+), (#[0-9a-f]+)\)/g, (_, name: string, fallback: string) => values.get(name) ?? fallback);
+}
+
+/** A chart as a file of its own: XML header, title and description, background, fonts, style rules; literal colours only. */
+export function standalone(chart: Chart, theme: Theme = lightTheme): string {
+  const root = chart.svg;
+  const node = h(
+    'svg',
+    root.attrs,
+    h('title', {}, chart.title),
+    h('desc', {}, chart.finding),
+    h('style', {}, CHART_CSS),
+    h('rect', { class: 'background', width: chart.width, height: chart.height, fill: theme.background }),
+    root.children,
+  );
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${literal(renderToString(node), theme)}\n`;
+}
+
+/** Nearest of many points by squared distance, within `reach` px. */
+export function nearest(xs: ArrayLike<number>, ys: ArrayLike<number>, x: number, y: number, reach: number): number {
+  let best = -1;
+  let bestD = reach * reach;
+  for (let i = 0; i < xs.length; i++) {
+    const d = (xs[i] - x) ** 2 + (ys[i] - y) ** 2;
+    if (d <= bestD) {
+      bestD = d;
+      best = i;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,242 @@
+/**
+ * Logit lens: what the model would say if it stopped after block l (final norm and LM head applied to h[l]).
+ * `lensColumn`: one position, one row per layer, deepest on top. `lensGrid`: layers × positions.
+ */
+import type { LensCell } from '../types';
+import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import { h, type SvgNode } from './svg';
+import { fit, percent, scriptOf, short, textWidth, tokenText, wordText } from './text';
+import { cssTheme } from './theme';
+
+export interface LensColumnData {
+  /** Readings of one position, any order. */
+  cells: LensCell[];
+  /** Index into `followed` that is drawn as bar and rank; default 0, the gold answer's first token. */
+  follow?: number;
+  /** What that token is called: 'gold', 'answer' … */
+  role?: string;
+  /** Name of the position. */
+  position?: string;
+}
+
+const ROW = 19;
+
+export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
+  const theme = options.theme ?? cssTheme;
+  const cells = [...data.cells].sort((a, b) => b.layer - a.layer);
+  const { width } = options;
+  const top = 40;
+  const height = Math.max(options.height ?? 0, top + cells.length * ROW + 8);
+  const row = (height - top - 8) / Math.max(1, cells.length);
+  const follow = data.follow ?? 0;
+  const role = data.role ?? 'gold';
+  const followedText = cells[0]?.followed[follow]?.text;
+  const selected = options.selection?.layer ?? null;
+
+  // columns: layer | top-1, and more readings where there is room | script | bar of the followed token | its probability | its rank
+  const readings = width >= 900 ? 4 : width >= 620 ? 3 : width >= 460 ? 2 : 1;
+  const script = width >= 460;
+  const xLayer = 22;
+  const xTop = 34;
+  const barW = Math.max(70, Math.min(240, width * 0.24));
+  const xRank = width - 6;
+  const rankW = 40;
+  const pW = 46;
+  const xBar = width - 6 - rankW - pW - barW;
+  const scriptW = script ? 76 : 0;
+  const eachTop = (xBar - 14 - scriptW - xTop) / readings;
+  const xScript = xTop + eachTop * readings + 4;
+  const followed = followedText !== undefined;
+  const emerged = emergence(cells, follow);
+
+  const y = (i: number): number => top + i * row + row / 2;
+  const rows = cells.map((cell, i): SvgNode => {
+    const on = cell.layer === selected;
+    const f = cell.followed[follow];
+    const isTop = f !== undefined && f.rank === 0;
+    const base = y(i) + 4;
+    return h(
+      'g',
+      { class: 'row', 'data-layer': cell.layer, role: 'img', 'aria-label': rowLabel(cell, follow, role) },
+      h('rect', { class: lit('band', on), 'data-layer': cell.layer, x: 0, y: y(i) - row / 2, width, height: row, fill: theme.surface }),
+      h('text', { class: lit('tick', on), 'data-layer': cell.layer, x: xLayer, y: base, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, String(cell.layer)),
+      cell.top.slice(0, readings).map((t, k) => {
+        const word = fit(wordText(t.text), eachTop - (k === 0 ? 42 : 40), SIZE.text);
+        const match = f !== undefined && t.id === f.id;
+        return [
+          h('text', { class: k === 0 ? lit('row-text', on) : 'reading', 'data-layer': cell.layer, 'data-id': t.id, x: xTop + k * eachTop, y: base, 'font-weight': match ? 700 : null, fill: match ? theme.accent : k === 0 ? theme.ink : theme.muted, opacity: k === 0 ? 0.45 + 0.55 * Math.sqrt(t.p) : null }, word),
+          h('text', { class: 'p', x: xTop + k * eachTop + textWidth(word, SIZE.text) + 6, y: base, 'font-size': SIZE.small, fill: theme.muted }, percent(t.p)),
+        ];
+      }),
+      script ? h('text', { class: 'script', x: xScript, y: base, 'font-size': SIZE.small, fill: theme.muted }, scriptOf(cell.top[0]?.text ?? '')) : null,
+      f === undefined
+        ? null
+        : [
+            h('rect', { class: 'track', x: xBar, y: y(i) - 0.5, width: barW, height: 1, fill: theme.line }),
+            h('rect', { class: 'mark bar', 'data-layer': cell.layer, x: xBar, y: y(i) - Math.min(5, row * 0.28), width: Math.max(0, barW * clamp01(f.p)), height: 2 * Math.min(5, row * 0.28), fill: isTop ? theme.accent : theme.muted, opacity: isTop ? 1 : 0.6 }),
+            h('text', { class: 'p', x: xBar + barW + pW, y: base, 'text-anchor': 'end', 'font-size': SIZE.small, fill: isTop ? theme.ink : theme.muted }, percent(f.p)),
+            h('text', { class: 'rank', x: xRank, y: base, 'text-anchor': 'end', 'font-size': SIZE.small, 'font-weight': isTop ? 700 : null, fill: isTop ? theme.accent : theme.muted }, rankText(f.rank)),
+          ],
+    );
+  });
+
+  const head = (x: number, word: string, anchor = 'start'): SvgNode => h('text', { x, y: 14, 'text-anchor': anchor, fill: theme.ink, 'font-weight': 600 }, word);
+  const sub = (x: number, word: string, anchor = 'start'): SvgNode => h('text', { x, y: 29, 'text-anchor': anchor, 'font-size': SIZE.small, fill: theme.muted }, word);
+  const finding = options.label ?? columnFinding(cells, follow, role, emerged);
+  const gold = followed ? fit(`“${wordText(followedText)}”`, barW, SIZE.text) : '';
+  return {
+    svg: frame(
+      'lens-column',
+      options,
+      height,
+      finding,
+      h('g', { class: 'head', 'aria-hidden': 'true' }, head(xTop, 'Top reading'), sub(0, 'layer'), followed ? [head(xBar, gold), sub(xBar, `${role} token`), head(xRank, 'Rank', 'end')] : null, script ? sub(xScript, 'script') : null),
+      h('line', { x1: 0, x2: width, y1: top - 4, y2: top - 4, stroke: theme.line }),
+      rows,
+      emergedRule(),
+    ),
+    width,
+    height,
+    title: options.title ?? `Logit lens at the ${data.position ?? 'readout'}`,
+    finding,
+    table: {
+      columns: ['layer', 'top token', 'p(top)', 'entropy (nats)', 'script', `${role} token`, `p(${role})`, `rank(${role}), 0 = top`],
+      rows: [...cells].reverse().map((c): Cell[] => [c.layer, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.text ?? null, c.followed[follow]?.p ?? null, c.followed[follow]?.rank ?? null]),
+    },
+    locate(px, py) {
+      const i = Math.floor((py - top) / row);
+      if (px < 0 || px > width || i < 0 || i >= cells.length) return null;
+      return { layer: cells[i].layer, token: cells[i].position, x: px, y: y(i), text: rowLabel(cells[i], follow, role) };
+    },
+  };
+
+  /** A hairline under the first layer from which the followed token stays on top to the end. */
+  function emergedRule(): SvgNode | null {
+    if (emerged === null) return null;
+    const i = cells.findIndex((c) => c.layer === emerged);
+    const at = y(i) + row / 2;
+    return h('g', { class: 'emergence', 'data-layer': emerged }, h('line', { x1: xBar - 8, x2: width, y1: at, y2: at, stroke: theme.accent, 'stroke-dasharray': '2 2' }));
+  }
+}
+
+const clamp01 = (p: number): number => (Number.isFinite(p) ? Math.min(1, Math.max(0, p)) : 0);
+const rankText = (rank: number): string => (rank < 9999 ? `#${rank + 1}` : `#${Math.round((rank + 1) / 1000)}k`);
+
+/** First layer from which the followed token is the top one and stays so; `cells` deepest first. [O] */
+function emergence(cells: LensCell[], follow: number): number | null {
+  let found: number | null = null;
+  for (const c of cells) {
+    if (c.followed[follow]?.rank !== 0) break;
+    found = c.layer;
+  }
+  return found;
+}
+
+function rowLabel(c: LensCell, follow: number, role: string): string {
+  const t = c.top[0];
+  const f = c.followed[follow];
+  const said = t ? `layer ${c.layer} reads “${wordText(t.text)}” (${percent(t.p)})` : `layer ${c.layer}`;
+  return f ? `${said}; ${role} token “${wordText(f.text)}” ${percent(f.p)}, rank ${f.rank + 1}` : said;
+}
+
+function columnFinding(cells: LensCell[], follow: number, role: string, emerged: number | null): string {
+  const deep = cells[0];
+  if (!deep) return 'No lens readings.';
+  const f = deep.followed[follow];
+  if (!f) return `At the last layer the lens reads “${wordText(deep.top[0]?.text ?? '')}”. No token is followed.`;
+  const word = wordText(f.text);
+  if (emerged !== null) return `The ${role} token “${word}” is the top reading from layer ${emerged} to the last; it ends at ${percent(f.p)}.`;
+  const best = cells.reduce((a, b) => ((b.followed[follow]?.rank ?? Infinity) < (a.followed[follow]?.rank ?? Infinity) ? b : a));
+  const r = best.followed[follow];
+  return `The ${role} token “${word}” ends at rank ${f.rank + 1} (${percent(f.p)})${r && r.rank < f.rank ? `; it stood best at layer ${best.layer}, rank ${r.rank + 1}` : ''}. The last layer reads “${wordText(deep.top[0]?.text ?? '')}”.`;
+}
+
+export interface LensGridData {
+  cells: LensCell[];
+  /** The columns, in order: position and the token that stands there. */
+  positions: { position: number; text: string; group?: string }[];
+  follow?: number;
+  role?: string;
+  /** What the shade of a cell means. Default the top token's probability. */
+  shade?: 'top' | 'followed' | 'entropy';
+}
+
+/** Layers × positions: each cell names its top token, shaded by probability (or by the followed token's, or by entropy). */
+export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
+  const theme = options.theme ?? cssTheme;
+  const follow = data.follow ?? 0;
+  const role = data.role ?? 'gold';
+  const shade = data.shade ?? 'top';
+  const at = new Map(data.cells.map((c) => [c.layer * 1e6 + c.position, c]));
+  const layers = [...new Set(data.cells.map((c) => c.layer))].sort((a, b) => b - a);
+  const left = 30;
+  const top = 26;
+  const minCol = 46;
+  // the chart grows rather than becoming unreadable; the page scrolls it sideways
+  const width = Math.max(options.width, left + data.positions.length * minCol);
+  const col = Math.min(120, (width - left) / Math.max(1, data.positions.length));
+  const height = Math.max(options.height ?? 0, top + layers.length * ROW + 6);
+  const row = (height - top - 6) / Math.max(1, layers.length);
+  const maxEntropy = Math.max(1e-9, ...data.cells.map((c) => (Number.isFinite(c.entropy) ? c.entropy : 0)));
+  const value = (c: LensCell): number => (shade === 'entropy' ? c.entropy / maxEntropy : shade === 'followed' ? (c.followed[follow]?.p ?? 0) : (c.top[0]?.p ?? 0));
+  const sel = options.selection ?? {};
+  const cellsOut: SvgNode[] = [];
+  layers.forEach((layer, i) => {
+    const row_: SvgNode[] = [];
+    data.positions.forEach((p, j) => {
+      const c = at.get(layer * 1e6 + p.position);
+      if (!c) return;
+      const f = c.followed[follow];
+      const hit = f?.rank === 0;
+      const x = left + j * col;
+      const yTop = top + i * row;
+      row_.push(
+        h('rect', { class: 'cell', 'data-layer': layer, 'data-token': p.position, x: x + 0.5, y: yTop + 0.5, width: col - 1, height: row - 1, fill: hit ? theme.accent : theme.positive, 'fill-opacity': 0.05 + 0.4 * clamp01(value(c)) }),
+        h('text', { class: 'reading', x: x + col / 2, y: yTop + row / 2 + 4, 'text-anchor': 'middle', 'font-size': SIZE.small, 'font-weight': hit ? 700 : null, fill: theme.ink }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)),
+      );
+    });
+    cellsOut.push(
+      h(
+        'g',
+        { class: 'row', 'data-layer': layer },
+        h('text', { class: lit('tick', layer === sel.layer), 'data-layer': layer, x: left - 8, y: top + i * row + row / 2 + 4, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, String(layer)),
+        row_,
+        h('rect', { class: lit('band outline', layer === sel.layer), 'data-layer': layer, x: left, y: top + i * row, width: col * data.positions.length, height: row, fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 }),
+      ),
+    );
+  });
+  const heads = data.positions.map((p, j) => [
+    h('text', { class: lit('tick', p.position === sel.token), 'data-token': p.position, x: left + j * col + col / 2, y: 16, 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.muted }, fit(tokenText(p.text), col - 6, SIZE.small)),
+    h('rect', { class: lit('band outline', p.position === sel.token), 'data-token': p.position, x: left + j * col, y: top, width: col, height: row * layers.length, fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 }),
+  ]);
+  const topCells = data.cells.filter((c) => c.followed[follow]?.rank === 0);
+  const first = topCells.length > 0 ? Math.min(...topCells.map((c) => c.layer)) : null;
+  const where = data.positions.length === 1 ? 'this position' : `${data.positions.length} positions`;
+  const finding =
+    options.label ??
+    (first === null ? `The ${role} token is nowhere the top reading over ${layers.length} layers and ${where}.` : `The ${role} token is the top reading in ${topCells.length} of ${data.cells.length} cells, first at layer ${first}.`);
+  return {
+    svg: frame('lens-grid', { ...options, width }, height, finding, h('g', { class: 'head', 'aria-hidden': 'true' }, heads), cellsOut),
+    width,
+    height,
+    title: options.title ?? `Logit lens, layers × positions, shaded by ${shade === 'entropy' ? 'entropy' : shade === 'followed' ? `the ${role} token’s probability` : 'the top token’s probability'}`,
+    finding,
+    table: {
+      columns: ['layer', 'position', 'token', 'top reading', 'p(top)', 'entropy (nats)', 'script', `p(${role})`, `rank(${role}), 0 = top`],
+      rows: layers.flatMap((layer) =>
+        data.positions.flatMap((p): Cell[][] => {
+          const c = at.get(layer * 1e6 + p.position);
+          return c ? [[layer, p.position, p.text, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.p ?? null, c.followed[follow]?.rank ?? null]] : [];
+        }),
+      ),
+    },
+    locate(px, py) {
+      const j = Math.floor((px - left) / col);
+      const i = Math.floor((py - top) / row);
+      const p = data.positions[j];
+      const c = p && layers[i] !== undefined ? at.get(layers[i] * 1e6 + p.position) : undefined;
+      if (!c) return null;
+      return { layer: c.layer, token: c.position, x: left + (j + 0.5) * col, y: top + (i + 0.5) * row, text: `${rowLabel(c, follow, role)}; entropy ${short(c.entropy)} nats; ${scriptOf(c.top[0]?.text ?? '')}` };
+    },
+  };
+}

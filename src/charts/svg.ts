@@ -1,0 +1,75 @@
+/**
+ * A plain SVG tree: what every chart returns. No DOM, so a chart can be tested, exported or rendered in a worker as it is.
+ */
+export type SvgChild = SvgNode | string;
+export type SvgAttrs = Record<string, string | number | boolean | null | undefined>;
+
+export interface SvgNode {
+  tag: string;
+  attrs: SvgAttrs;
+  children: SvgChild[];
+}
+
+type Nested = SvgChild | null | undefined | false | Nested[];
+
+/** Builds a node. Null, false and undefined children fall out, arrays are flattened; so do null attributes. */
+export function h(tag: string, attrs: SvgAttrs = {}, ...children: Nested[]): SvgNode {
+  const out: SvgChild[] = [];
+  const add = (child: Nested): void => {
+    if (child === null || child === undefined || child === false) return;
+    if (Array.isArray(child)) for (const c of child) add(c);
+    else out.push(child);
+  };
+  for (const child of children) add(child);
+  return { tag, attrs, children: out };
+}
+
+/** Rounded to 3 places (a thousandth of a pixel): snapshots stay stable across engines, and −0 never shows. */
+export function round(n: number): number {
+  const r = Math.round(n * 1000) / 1000;
+  return r === 0 ? 0 : r;
+}
+
+/** A number as it stands in a path string. */
+export const num = (n: number): string => String(round(n));
+
+/** XML 1.0 forbids most control characters even when escaped: a token may hold them, so they become U+FFFD. Lone surrogates likewise. */
+function legal(text: string): string {
+  return text
+    .replace(/[\u0000-\u0008\u000B\u000C\u000E-\u001F\uFFFE\uFFFF]/g, '\uFFFD')
+    .replace(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g, '\uFFFD');
+}
+const escapeText = (s: string): string => legal(s).replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
+const escapeAttr = (s: string): string => escapeText(s).replace(/"/g, '&quot;').replace(/\n/g, '&#10;');
+
+/** The tree as a string. Numbers are rounded to 3 places; all text is escaped, so token texts are never markup. */
+export function renderToString(node: SvgChild): string {
+  const parts: string[] = [];
+  write(node, parts);
+  return parts.join('');
+}
+
+function write(node: SvgChild, parts: string[]): void {
+  if (typeof node === 'string') {
+    parts.push(escapeText(node));
+    return;
+  }
+  parts.push('<', node.tag);
+  for (const key in node.attrs) {
+    const value = node.attrs[key];
+    if (value === null || value === undefined || value === false) continue;
+    const text = typeof value === 'number' ? (Number.isFinite(value) ? num(value) : '0') : value === true ? '' : escapeAttr(value);
+    parts.push(' ', key, '="', text, '"');
+  }
+  if (node.children.length === 0) parts.push('/>');
+  else {
+    parts.push('>');
+    for (const child of node.children) write(child, parts);
+    parts.push('</', node.tag, '>');
+  }
+}
+
+/** One element per line: what snapshots are stored as, so that a change reads as a diff. */
+export function renderPretty(node: SvgNode): string {
+  return renderToString(node).replace(/></g, '>\n<');
+}
