@@ -1,0 +1,250 @@
+"""Trains one of the bundled pair's stages; writes a resumable checkpoint every few minutes.
+
+    python training/train.py pretrain --minutes 40           # → training/runs/base
+    python training/train.py posttrain --minutes 60          # → training/runs/post (with checkpoints between)
+
+Post-training packs many questions onto one context: each question sees the context and itself, and its positions go on
+from the context's end, so every question is exactly what inference will see, at the price of one context.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from generate import post_training_example, pretraining_document
+
+RUNS = Path(__file__).parent / "runs"
+BASE_CONFIG = dict(
+    hidden_size=160,
+    intermediate_size=384,
+    num_hidden_layers=8,
+    num_attention_heads=5,
+    num_key_value_heads=5,
+    head_dim=32,
+    max_position_embeddings=512,
+    rms_norm_eps=1e-5,
+    rope_theta=10000.0,
+    tie_word_embeddings=True,
+    initializer_range=0.04,
+    attention_bias=False,
+    mlp_bias=False,
+)
+
+
+class Packer:
+    """Fills rows of `length` tokens with examples. Each token carries its document, its branch (0 = shared by the
+    document's branches), its position and the weight of predicting it."""
+
+    def __init__(self, tokenizer, length: int):
+        self.tok, self.length = tokenizer, length
+        ids = {t: tokenizer.convert_tokens_to_ids(t) for t in ("<|bos|>", "<|end|>", "<|user|>", "<|assistant|>", "<|pad|>")}
+        self.bos, self.end, self.user, self.assistant, self.pad = ids.values()
+
+    @lru_cache(200_000)
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tok.encode(text, add_special_tokens=False))
+
+    def post_example(self, rng: Random, facts: tuple[int, int], questions: int, context_weight: float):
+        context, pairs, spaced = post_training_example(rng, facts, questions)
+        c = [self.bos, self.user, *self.encode(context)]
+        rows = [(t, 0, i, context_weight if i > 1 else 0.0) for i, t in enumerate(c)]
+        seen = set()
+        for branch, (q, a) in enumerate(pairs, 1):
+            if q in seen:
+                continue
+            seen.add(q)
+            question = [*self.encode("\n\n"), *self.encode(q), self.end, self.assistant]
+            # with the space that stands before it in the context: copying then means copying the same tokens
+            answer = [*self.encode(" " + a if spaced else a), self.end]
+            for i, t in enumerate(question + answer):
+                weight = 0.0 if i < len(question) else 1.0
+                rows.append((t, branch, len(c) + i, weight))
+        return rows
+
+    def pre_example(self, rng: Random, facts: tuple[int, int]):
+        lines = pretraining_document(rng, facts)
+        rows = [(self.bos, 0, 0, 0.0)]
+        for n, line in enumerate(lines):
+            for t in [*(self.encode("\n") if n else ()), *self.encode(line)]:
+                # the head over the whole vocabulary costs more than the layers do: predict a sample of the positions, fewer in a
+                # document's first line, whose facts nothing foretells
+                rows.append((t, 0, len(rows), float(rng.random() < (0.55 if n else 0.2))))
+        return rows + [(self.end, 0, len(rows), 1.0)]
+
+    def batch(self, rng: Random, rows: int, example):
+        """-> ids, positions, mask (True = may look), weights of the *next* token; [rows, length] (mask [rows, 1, length, length])."""
+        shape = (rows, self.length)
+        ids = torch.full(shape, self.pad)
+        pos = torch.zeros(shape, dtype=torch.long)
+        doc = torch.full(shape, -1)
+        branch = torch.zeros(shape, dtype=torch.long)
+        target = torch.full(shape, self.pad)
+        weight = torch.zeros(shape)
+        spare = None
+        for r in range(rows):
+            at, d = 0, 0
+            while True:
+                e = spare or example(rng)
+                spare = None
+                if at + len(e) > self.length:
+                    # the row's rest takes as many whole branches of the example as fit; a plain document is cut
+                    room = self.length - at
+                    last = e[min(room, len(e) - 1)][1]
+                    cut = [x for x in e if x[1] < last] if last else e[:room]
+                    if len(cut) > 24 and len(cut) <= room:
+                        e = cut
+                    else:
+                        spare = e if len(e) <= self.length else None
+                        break
+                t = torch.tensor([x[:3] for x in e])
+                w = torch.tensor([x[3] for x in e])
+                n = len(e)
+                ids[r, at : at + n], branch[r, at : at + n], pos[r, at : at + n] = t[:, 0], t[:, 1], t[:, 2]
+                doc[r, at : at + n] = d
+                # predict the next token of the same branch (the first token of a branch is not predicted from the one before it in memory)
+                same = t[1:, 1] == t[:-1, 1]
+                target[r, at : at + n - 1] = t[1:, 0]
+                weight[r, at : at + n - 1] = w[1:] * same
+                at += n
+                d += 1
+        i = torch.arange(self.length)
+        causal = i[None, :] <= i[:, None]
+        mask = causal & (doc[:, :, None] == doc[:, None, :]) & (
+            (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
+        )
+        mask |= torch.eye(self.length, dtype=torch.bool)  # padding looks at itself, so that no row of the softmax is empty
+        return ids, pos, mask[:, None], target, weight
+
+
+def schedule(progress: float, warmup: float = 0.03, decay: float = 0.35) -> float:
+    """Warm-up, plateau, then a cosine to 2 %."""
+    if progress < warmup:
+        return progress / warmup
+    if progress < 1 - decay:
+        return 1.0
+    x = min(1.0, (progress - (1 - decay)) / decay)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * x))
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("stage", choices=["pretrain", "posttrain"])
+    ap.add_argument("--minutes", type=float, default=40)
+    ap.add_argument("--tokenizer", default=str(RUNS / "tokenizer"))
+    ap.add_argument("--from", dest="start", default=str(RUNS / "base"))
+    ap.add_argument("--out")
+    ap.add_argument("--rows", type=int, default=32)
+    ap.add_argument("--length", type=int, default=256)
+    ap.add_argument("--lr", type=float, default=3e-3)
+    ap.add_argument("--seed", type=int, default=7)
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="a quarter faster; needs a C++ compiler")
+    ap.add_argument("--steps", type=int, default=0, help="stop after so many steps (for trials)")
+    args = ap.parse_args()
+    post = args.stage == "posttrain"
+    out = Path(args.out or RUNS / ("post" if post else "base"))
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    tok = AutoTokenizer.from_pretrained(args.tokenizer)
+    if post:
+        model = LlamaForCausalLM.from_pretrained(args.start, attn_implementation="sdpa", dtype=torch.float32)
+    else:
+        config = LlamaConfig(
+            vocab_size=len(tok), bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id, pad_token_id=tok.pad_token_id, **BASE_CONFIG
+        )
+        config._attn_implementation = "sdpa"
+        model = LlamaForCausalLM(config)
+    print("parameters", sum(p.numel() for p in model.parameters()), flush=True)
+    decay = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim == 1]
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}], lr=args.lr, betas=(0.9, 0.98))
+    packer = Packer(tok, args.length)
+    state = out / "state.pt"
+    step, used = 0, 0.0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        step, used = saved["step"], saved["used"]
+        print(f"resumed at step {step}, {used / 60:.1f} min", flush=True)
+
+    def save(name: str | None = None):
+        if name:
+            model.save_pretrained(out / name)
+            tok.save_pretrained(out / name)
+        tmp = out / "state.tmp"
+        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "used": used}, tmp)
+        tmp.replace(state)
+
+    log = (out / "log.jsonl").open("a")
+    # moments (share of the budget) at which a checkpoint between base and final is kept
+    keep = [0.03, 0.08, 0.2, 0.5] if post else []
+    kept = [k for k in keep if used / 60 / args.minutes >= k]
+    model.train()
+    forward = torch.compile(model.model) if args.compile else model.model
+    last_save = time.time()
+    losses: list[float] = []
+    while True:
+        began = time.time()
+        progress = used / 60 / args.minutes
+        if progress >= 1 or (args.steps and step >= args.steps):
+            break
+        rng = Random(f"{args.seed}/{args.stage}/{step}")
+        if post:
+            # short contexts first
+            top = min(10, 4 + int(progress / 0.35 * 6))
+            ids, pos, mask, target, weight = packer.batch(
+                rng, args.rows, lambda r: packer.post_example(r, (3, top), 8 + r.randrange(7), 0.05)
+            )
+        else:
+            top = min(6, 3 + int(progress / 0.3 * 3))
+            ids, pos, mask, target, weight = packer.batch(rng, args.rows, lambda r: packer.pre_example(r, (2, top)))
+        lr = args.lr * schedule(progress, 0.01 if post else 0.03)
+        for g in optimizer.param_groups:
+            g["lr"] = lr
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = forward(input_ids=ids, position_ids=pos, attention_mask=mask).last_hidden_state
+            wanted = weight > 0
+            logits = model.lm_head(hidden[wanted])
+        loss_each = torch.nn.functional.cross_entropy(logits.float(), target[wanted], reduction="none")
+        w = weight[wanted]
+        loss = (loss_each * w).sum() / w.sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        used += time.time() - began
+        losses.append(loss.item())
+        if step % 20 == 0:
+            right = (logits.argmax(-1) == target[wanted])[w == 1].float().mean().item()
+            row = {"step": step, "minutes": round(used / 60, 2), "loss": round(sum(losses) / len(losses), 4), "right": round(right, 4), "lr": round(lr, 6)}
+            losses.clear()
+            print(json.dumps(row), flush=True)
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+        for k in keep:
+            if k not in kept and used / 60 / args.minutes >= k:
+                kept.append(k)
+                save(f"checkpoint-{len(kept)}")
+        if time.time() - last_save > 180:
+            save()
+            last_save = time.time()
+    model.eval()
+    model.save_pretrained(out)
+    tok.save_pretrained(out)
+    save()
+    print("done", step, "steps", round(used / 60, 1), "minutes", flush=True)
+
+
+if __name__ == "__main__":
+    main()
