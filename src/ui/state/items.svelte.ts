@@ -1,0 +1,36 @@
+/** The item sets that ship with the page, fetched when first asked for. */
+import type { Item } from '../../types';
+import { getLab, toTrouble, type Trouble } from '../lab-api';
+import { view } from './view.svelte';
+
+class Items {
+  sets: Record<string, Item[]> = $state.raw({});
+  trouble: Trouble | null = $state(null);
+  loading = $state(false);
+
+  current: Item[] = $derived(this.sets[view.set] ?? []);
+  index: number = $derived(this.current.findIndex((i) => i.id === view.item));
+  item: Item | null = $derived(this.current[this.index] ?? null);
+
+  async load(set = view.set): Promise<void> {
+    if (this.sets[set] || this.loading) return;
+    this.loading = true;
+    this.trouble = null;
+    try {
+      const items = await (await getLab()).items(set);
+      this.sets = { ...this.sets, [set]: items };
+      if (view.set === set && !items.some((i) => i.id === view.item)) view.item = items[0]?.id ?? null;
+    } catch (error) {
+      this.trouble = toTrouble(error);
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  step(by: number): void {
+    const n = this.current.length;
+    if (n) view.item = this.current[(this.index + by + n) % n].id;
+  }
+}
+
+export const items = new Items();

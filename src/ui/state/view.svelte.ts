@@ -1,0 +1,40 @@
+/** What the reader has chosen, and nothing that can be recomputed: this object is what a link carries. */
+import type { Device, Language, Scenario } from '../../types';
+
+export const TABS = ['trajectories', 'curves', 'lens', 'prompt', 'phases', 'compare', 'models'] as const;
+export type Tab = (typeof TABS)[number];
+
+export interface View {
+  tab: Tab;
+  mode: 'item' | 'text';
+  set: string;
+  item: string | null;
+  contextLanguage: Language;
+  questionLanguage: Language;
+  text: { context: string; question: string };
+  /** null: the last one. */
+  layer: number | null;
+  /** Index into the prompt's tokens; null: the readout. */
+  position: number | null;
+  /** null: the best this browser has. */
+  device: Device | null;
+}
+
+export const view: View = $state({
+  tab: 'trajectories',
+  mode: 'item',
+  set: 'world',
+  item: null,
+  contextLanguage: 'en',
+  questionLanguage: 'de',
+  text: { context: '', question: '' },
+  layer: null,
+  position: null,
+  device: null,
+});
+
+export function scenario(context: Language, question: Language): Scenario {
+  if (context === 'en') return question === 'en' ? 'en-en' : 'en-x';
+  if (context === question) return 'x-x';
+  return question === 'en' ? 'x-en' : 'x-y';
+}
