@@ -15,3 +15,13 @@ export type { Lab, LabRequest, LabTensor, LensReading, Patch } from './lab';
 export { prepareModel } from './prepare';
 export type { Prepared, PrepareOptions } from './prepare';
 export type * from './types';
+
+// The single steps, for whoever needs more than `prepareModel`.
+export { GraphEdit } from './edit';
+export { externalise } from './externalise';
+export { instrument } from './instrument';
+export type { InstrumentOptions } from './instrument';
+export { makePrecise } from './precise';
+export { readModel } from './read';
+export { findResidual } from './residual';
+export type { Residual, ResidualPoint } from './residual';

@@ -1,6 +1,12 @@
 /** From the bytes of a downloaded model file to what a session is created from. */
 import { OnnxError } from './error';
+import { GraphEdit } from './edit';
+import { externalise } from './externalise';
+import { instrument } from './instrument';
 import type { Lab } from './lab';
+import { makePrecise } from './precise';
+import { readModel } from './read';
+import { findResidual } from './residual';
 import type { OnnxValueInfo } from './types';
 
 export interface PrepareOptions {
@@ -33,7 +39,35 @@ export interface Prepared {
   opaque: string | null;
 }
 
+/** The name under which the original file is given to the session as its own external data. */
+const SELF = 'lab.weights';
+
 /** Throws OnnxError('broken') for a damaged file; an unknown structure is no error but an opaque model. */
-export function prepareModel(_bytes: Uint8Array, _options: PrepareOptions = {}): Prepared {
-  throw new OnnxError('unsupported', 'not built yet');
+export function prepareModel(bytes: Uint8Array, options: PrepareOptions = {}): Prepared {
+  let model = readModel(bytes);
+  const external = new Set<string>();
+  for (const { data } of model.graph.initializers.values()) if (data.kind === 'external') external.add(data.location.replace(/^\.\//, ''));
+  const { inputs, outputs } = model.graph;
+
+  // First make the file small, then work on the small one: the second pass copies everything it keeps.
+  const edit = new GraphEdit(model);
+  const moved = externalise(edit, SELF);
+  const sharpened = options.precise ? makePrecise(edit) : 0;
+  if (moved || sharpened > 0) model = readModel(edit.build());
+
+  const prepared: Prepared = {
+    bytes: model.bytes,
+    selfPath: moved ? SELF : null,
+    externalPaths: [...external],
+    inputs: inputs.filter(({ name }) => !model.graph.initializers.has(name)),
+    outputs,
+    lab: null,
+    opaque: null,
+  };
+  try {
+    return { ...prepared, ...instrument(model, findResidual(model, options.layers), options) };
+  } catch (error) {
+    if (!(error instanceof OnnxError) || error.code !== 'unsupported') throw error;
+    return { ...prepared, opaque: error.message };
+  }
 }

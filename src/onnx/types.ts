@@ -16,8 +16,10 @@ export interface OnnxAttribute {
   floats?: number[];
   ints?: number[];
   t?: OnnxTensor;
-  /** Sub-graphs are kept as bytes only. */
+  /** The AttributeProto's content. Sub-graphs (type 5) are kept as these bytes only. */
   range: ByteRange;
+  /** Where the varint of `i` sits, for changes in place. */
+  iRange?: ByteRange;
 }
 
 export interface OnnxNode {
@@ -27,8 +29,8 @@ export interface OnnxNode {
   inputs: string[];
   outputs: string[];
   attributes: Map<string, OnnxAttribute>;
-  /** The NodeProto's content in the file (absent for nodes the lab made). */
-  range?: ByteRange;
+  /** The NodeProto's content in the file. */
+  range: ByteRange;
 }
 
 /** An initialiser's header; `data` is where its bytes are, never the bytes themselves (small ones can be read on demand). */
@@ -40,8 +42,10 @@ export interface OnnxTensor {
   data:
     | { kind: 'raw'; range: ByteRange }
     | { kind: 'external'; location: string; offset: number; length: number }
-    | { kind: 'typed'; values: number[] };
-  range?: ByteRange;
+    /** float_data, int32_data … : small constants in practice, never moved. */
+    | { kind: 'typed' };
+  /** The TensorProto's content in the file. */
+  range: ByteRange;
 }
 
 export interface OnnxValueInfo {
@@ -50,6 +54,8 @@ export interface OnnxValueInfo {
   elemType: number;
   /** A number, a symbol, or null where unknown. */
   shape: (number | string | null)[] | null;
+  /** The ValueInfoProto's content in the file. */
+  range: ByteRange;
 }
 
 export interface OnnxGraph {

@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest';
+import { labFeeds, prepareModel, readLens, readModel } from '../../src/onnx';
+import { cosine, fixture, fixtureNames, floats, maxDifference, open, run, type Fixture } from './onnx-fixtures';
+
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+
+/** Half precision and int8 activations differ between builds of the runtime. */
+function tolerance(model: Fixture): { cosine: number; logits: number } {
+  return /f16|q8|quantized/.test(model.name) ? { cosine: 0.999, logits: 0.2 } : { cosine: 0.99999, logits: 2e-3 };
+}
+
+describe.each(fixtureNames())('%s', (name) => {
+  const model = fixture(name);
+  const { ids, hidden, logits, greedy } = model.golden;
+  const [points, n, dim] = hidden.dims;
+  const layers = points - 1;
+  const vocab = logits.dims[1];
+  const prepared = prepareModel(model.bytes, { layers: model.config.num_hidden_layers });
+  const lab = prepared.lab!;
+  const external = [...model.external, ...(prepared.selfPath ? [{ path: prepared.selfPath, data: model.bytes }] : [])];
+  const inputs = prepared.inputs;
+
+  it('is understood', () => {
+    expect(prepared.opaque).toBeNull();
+    expect(lab).toMatchObject({ layers, width: dim });
+    expect(prepared.bytes.length).toBeLessThan(200_000 + model.bytes.length / 10);
+  });
+
+  it('silent: the same logits, bit for bit, and the same tokens', async () => {
+    const plain = await open(model.bytes, model.external);
+    const instrumented = await open(prepared.bytes, external);
+    const a = await run(plain, model, inputs, ids);
+    const b = await run(instrumented, model, inputs, ids, labFeeds(lab, { rows: range(n) }));
+    expect(maxDifference(floats(a.logits), floats(b.logits))).toBe(0);
+    expect(b['lab.hidden'].dims).toEqual([points, 0, dim]);
+    expect(b['lab.lens'].data.length).toBe(0);
+
+    // Decode on both, cache and all, only the last row through the head.
+    let [pastA, pastB] = [a, await run(instrumented, model, inputs, ids, labFeeds(lab, { rows: [n - 1] }))];
+    const written: number[] = [];
+    for (let step = 0; step < greedy.length; step++) {
+      expect(pastB.logits.dims).toEqual([1, 1, vocab]);
+      const token = Number(pastB['lab.next'].data[0]);
+      written.push(token);
+      [pastA, pastB] = [await run(plain, model, inputs, [token], {}, pastA), await run(instrumented, model, inputs, [token], labFeeds(lab, { rows: [0] }), pastB)];
+      expect(maxDifference(floats(pastA.logits), floats(pastB.logits))).toBeLessThan(tolerance(model).logits / 10);
+    }
+    if (!/f16|q8|quantized/.test(name)) expect(written).toEqual(greedy);
+  });
+
+  it('hidden states are those of the reference', async () => {
+    const session = await open(prepared.bytes, external);
+    const out = await run(session, model, inputs, ids, labFeeds(lab, { rows: [n - 1], positions: range(n) }));
+    const got = floats(out['lab.hidden']);
+    expect(out['lab.hidden'].dims).toEqual([points, n, dim]);
+    for (let row = 0; row < points * n; row++) {
+      expect(cosine(got.subarray(row * dim, (row + 1) * dim), hidden.data.subarray(row * dim, (row + 1) * dim))).toBeGreaterThan(tolerance(model).cosine);
+    }
+    expect(maxDifference(floats(out.logits), logits.data.subarray((n - 1) * vocab))).toBeLessThan(tolerance(model).logits);
+  });
+
+  it('the lens reads the model’s own output at the last layer, and the same from states given back', async () => {
+    const session = await open(prepared.bytes, external);
+    const followed = [5, 300];
+    const lens = { positions: [2, n - 1], layers: range(points), tokens: followed };
+    const out = await run(session, model, inputs, ids, labFeeds(lab, { rows: [2, n - 1], positions: range(n), lens }));
+    const cells = readLens(lab, out['lab.lens_ids'].data as BigInt64Array, floats(out['lab.lens']), followed.length);
+    expect(cells).toHaveLength(points * 2);
+    const own = floats(out.logits);
+    for (const [i, cell] of cells.slice(-2).entries()) {
+      const row = own.subarray(i * vocab, (i + 1) * vocab);
+      const order = range(vocab).sort((a, b) => row[b] - row[a]);
+      const exact = !/f16/.test(name);
+      if (exact) expect(cell.top.map((t) => t.id)).toEqual(order.slice(0, lab.topK));
+      // The final norm of a fused sum and of a made sum may round differently in half precision only.
+      expect(maxDifference(cell.top.map((t) => t.logit), cell.top.map((t) => row[t.id]))).toBeLessThanOrEqual(exact ? 2e-6 : 0.02);
+      const p = Float64Array.from(row, (x) => Math.exp(x - row[order[0]]));
+      const total = p.reduce((a, b) => a + b);
+      expect(cell.logSumExp).toBeCloseTo(row[order[0]] + Math.log(total), 2);
+      expect(cell.entropy).toBeCloseTo(-p.reduce((h, x) => h + (x / total) * Math.log(x / total), 0), 2);
+      cell.followed.forEach((f, j) => {
+        if (exact) expect(f.rank).toBe(row.filter((x) => x > row[followed[j]]).length);
+        expect(f.p).toBeCloseTo(p[followed[j]] / total, 2);
+      });
+    }
+
+    const states = floats(out['lab.hidden']);
+    const given = new Float32Array(points * 2 * dim);
+    for (let l = 0; l < points; l++) {
+      [2, n - 1].forEach((position, i) => given.set(states.subarray((l * n + position) * dim, (l * n + position + 1) * dim), (l * 2 + i) * dim));
+    }
+    const again = await run(session, model, inputs, [ids[0]], labFeeds(lab, { rows: [0], lens: { states: given, tokens: followed } }));
+    const reread = readLens(lab, again['lab.lens_ids'].data as BigInt64Array, floats(again['lab.lens']), followed.length);
+    reread.forEach((cell, i) => expect(maxDifference(cell.top.map((t) => t.logit), cells[i].top.map((t) => t.logit))).toBeLessThan(tolerance(model).logits));
+  });
+
+  it('a patch moves what follows and nothing before; a clean state patched in changes nothing', async () => {
+    const session = await open(prepared.bytes, external);
+    const clean = await run(session, model, inputs, ids, labFeeds(lab, { rows: range(n), positions: range(n) }));
+    const states = floats(clean['lab.hidden']);
+    const position = Math.floor(n / 2);
+    for (let layer = 0; layer <= layers; layer++) {
+      const own = states.slice((layer * n + position) * dim, (layer * n + position + 1) * dim);
+      const same = await run(session, model, inputs, ids, labFeeds(lab, { rows: range(n), patches: [{ layer, position, state: own }] }));
+      expect(maxDifference(floats(same.logits), floats(clean.logits))).toBeLessThan(tolerance(model).logits);
+
+      const other = Float32Array.from(own, (x, i) => -x + Math.sin(i));
+      const moved = await run(session, model, inputs, ids, labFeeds(lab, { rows: range(n), positions: range(n), patches: [{ layer, position, state: other }] }));
+      const change = range(n).map((p) => maxDifference(floats(moved.logits).subarray(p * vocab, (p + 1) * vocab), floats(clean.logits).subarray(p * vocab, (p + 1) * vocab)));
+      if (!/q8|quantized/.test(name)) expect(change.slice(0, position).every((c) => c < tolerance(model).logits / 10)).toBe(true);
+      expect(change[position]).toBeGreaterThan(0.1);
+      // The states after the patch are what the patched model has: replaced at this layer, untouched below.
+      const after = floats(moved['lab.hidden']);
+      expect(cosine(after.subarray((layer * n + position) * dim, (layer * n + position + 1) * dim), other)).toBeGreaterThan(0.9999);
+      expect(maxDifference(after.subarray(0, layer * n * dim), states.subarray(0, layer * n * dim))).toBe(0);
+    }
+  });
+
+  it('is read without looking at a weight', () => {
+    const read = readModel(model.bytes);
+    expect(read.graph.nodes.length).toBeGreaterThan(10);
+    expect([...read.graph.initializers.values()].every((t) => t.data.kind !== 'typed')).toBe(true);
+  });
+});
