@@ -1,6 +1,5 @@
 /** Words of the page that more than one component needs. */
 import type { Language, Phase, Scenario, TokenGroup } from '../types';
-import type { Trouble } from './lab-api';
 
 export const LANGUAGE_NAMES: Record<Language, { own: string; english: string }> = {
   en: { own: 'English', english: 'English' },
@@ -70,34 +69,4 @@ export function bytes(n: number): string {
   if (n < 1e6) return `${(n / 1e3).toFixed(0)} kB`;
   if (n < 1e9) return `${(n / 1e6).toFixed(1)} MB`;
   return `${(n / 1e9).toFixed(2)} GB`;
-}
-
-/** What the reader can do about it; the lab's own message says what happened. */
-export function remedy(t: Trouble): string {
-  switch (t.code) {
-    case 'worker-lost':
-    case 'device-lost':
-      return 'Load the model again: the lab is rebuilt from nothing, the page keeps your place.';
-    case 'out-of-memory':
-      return 'Close other tabs, choose a smaller file or switch to WASM, then load again.';
-    case 'network':
-      return 'Check the connection and try again; what has arrived is kept.';
-    case 'too-long':
-      return 'Shorten the passage, or choose a model with a longer window.';
-    case 'empty-question':
-      return 'Type a question first.';
-    case 'unsupported-device':
-      return 'Switch the device to WASM: it runs everywhere.';
-    case 'not-found':
-    case 'broken-file':
-      return 'Try again; if it stays so, the file on the server is missing or damaged.';
-    case 'gated':
-      return 'Its owner asks for consent: accept the terms on the hub and give a token in Models.';
-    case 'storage-full':
-      return 'Free some space in Models, or go on: the model then stays in memory only.';
-    case 'no-model':
-      return 'Load a model first.';
-    default:
-      return 'Try again. If it stays so, copy the message into a report.';
-  }
 }

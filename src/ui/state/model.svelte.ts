@@ -1,6 +1,6 @@
-/** One model slot: what is loaded, what is on its way, what went wrong. The latest load wins. */
+/** The loaded model: what it is, what is on its way, what went wrong. The latest load wins. */
 import type { Capabilities, LoadedModel, ModelCard, ModelRef, Progress } from '../../types';
-import { getLab, toTrouble, type Trouble } from '../lab-api';
+import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { view } from './view.svelte';
 
 type Status = 'idle' | 'asking' | 'loading' | 'ready' | 'failed';
@@ -11,22 +11,35 @@ function metered(): boolean {
   return !!c && (c.saveData === true || c.type === 'cellular' || /(^|-)2g$|^3g$/.test(c.effectiveType ?? ''));
 }
 
-class ModelSlot {
+class Model {
   status: Status = $state('idle');
   capabilities: Capabilities | null = $state.raw(null);
   cards: ModelCard[] = $state.raw([]);
-  card: ModelCard | null = $state.raw(null);
+  /** What is wanted; `loaded` is what is there. */
+  wanted: ModelRef | string | null = $state.raw(null);
   progress: Progress | null = $state.raw(null);
   loaded: LoadedModel | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
   #turn = 0;
+  #abort: AbortController | null = null;
+
+  card: ModelCard | null = $derived.by(() => {
+    const id = typeof this.wanted === 'string' ? this.wanted : this.wanted?.id;
+    return this.cards.find((c) => c.ref.id === id) ?? null;
+  });
+  name: string = $derived(this.card?.title ?? (typeof this.wanted === 'string' ? this.wanted : (this.wanted?.id ?? 'model')));
+  bundled: ModelCard[] = $derived(this.cards.filter((c) => c.bundled));
 
   async start(): Promise<void> {
+    this.trouble = null;
+    this.status = 'idle';
     try {
       const lab = await getLab();
+      lab.on('lost', (error) => this.#fail(error));
       [this.capabilities, this.cards] = await Promise.all([lab.capabilities(), lab.models()]);
-      this.card = this.cards.find((c) => c.bundled && c.stage === 'post-trained') ?? this.cards[0] ?? null;
-      if (!this.card) return;
+      const first = this.bundled.find((c) => c.stage === 'post-trained') ?? this.bundled[0];
+      if (!first || this.wanted) return;
+      this.wanted = first.ref;
       if (metered()) this.status = 'asking';
       else await this.load();
     } catch (error) {
@@ -34,17 +47,22 @@ class ModelSlot {
     }
   }
 
-  async load(ref: ModelRef | null = this.card?.ref ?? null): Promise<void> {
-    if (!ref) return;
+  async load(ref: ModelRef | string | null = this.wanted, precise = false): Promise<void> {
+    if (!ref) return this.start();
     const turn = ++this.#turn;
-    this.card = this.cards.find((c) => c.ref.id === ref.id) ?? this.card;
+    this.#abort?.abort();
+    const abort = (this.#abort = new AbortController());
+    this.wanted = ref;
     this.status = 'loading';
     this.trouble = null;
+    this.loaded = null;
     this.progress = { phase: 'resolve', done: 0, total: null, rate: null };
     try {
       const lab = await getLab();
-      const loaded = await lab.load($state.snapshot(ref), {
+      const loaded = await lab.load($state.snapshot(ref) as ModelRef | string, {
         device: view.device ?? undefined,
+        precise,
+        signal: abort.signal,
         onProgress: (p) => {
           if (turn === this.#turn) this.progress = p;
         },
@@ -59,29 +77,21 @@ class ModelSlot {
     }
   }
 
-  async cancel(): Promise<void> {
+  cancel(): void {
     this.#turn++;
+    this.#abort?.abort();
     this.progress = null;
-    this.status = this.loaded ? 'ready' : 'asking';
-    (await getLab()).cancel();
-  }
-
-  lost(trouble: Trouble): void {
-    this.loaded = null;
-    this.status = 'failed';
-    this.trouble = trouble;
+    this.status = 'asking';
   }
 
   #fail(error: unknown): void {
     const trouble = toTrouble(error);
-    if (trouble.code === 'cancelled' || trouble.code === 'superseded') {
-      this.status = this.loaded ? 'ready' : 'asking';
-      return;
-    }
+    if (isQuiet(trouble)) return;
     this.loaded = null;
+    this.progress = null;
     this.status = 'failed';
     this.trouble = trouble;
   }
 }
 
-export const model = new ModelSlot();
+export const model = new Model();

@@ -1,9 +1,9 @@
 /**
- * What is on show: a recording at first, then the reader's own runs. A run is one asked probe and, where the question
- * was not in English, the same item asked in English for comparison. The latest ask wins.
+ * What is on show: a recording at first, then the reader's own runs. A run is one asked probe and, for comparison, the same
+ * item asked in other languages, English first. The latest ask wins.
  */
-import type { Answer, Ask, Probe, TokenInfo } from '../../types';
-import { getLab, toTrouble, type Trouble } from '../lab-api';
+import { LANGUAGES, type Answer, type Ask, type Language, type Probe, type TokenInfo } from '../../types';
+import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
 import { view } from './view.svelte';
@@ -12,75 +12,102 @@ export interface Shown {
   source: 'recorded' | 'live';
   /** The one asked for. */
   main: Probe;
-  /** The same item with the English question, when that is another run. */
-  english: Probe | null;
+  /** The same item with the question in other languages; English first when it is there. */
+  others: Probe[];
 }
 
 class Run {
-  status: 'idle' | 'answering' | 'probing' | 'failed' = $state('idle');
-  stream: TokenInfo[] = $state.raw([]);
+  status: 'idle' | 'answering' | 'comparing' | 'failed' = $state('idle');
+  /** Text as it comes. */
+  stream = $state('');
   answer: Answer | null = $state.raw(null);
   shown: Shown | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
   #turn = 0;
+  #abort: AbortController | null = null;
 
-  busy: boolean = $derived(this.status === 'answering' || this.status === 'probing');
+  busy: boolean = $derived(this.status === 'answering' || this.status === 'comparing');
   layers: number = $derived(this.shown ? this.shown.main.layers.length - 1 : 0);
   layer: number = $derived(Math.min(view.layer ?? this.layers, this.layers));
+  /** All probes on show, the asked one first. */
+  probes: Probe[] = $derived(this.shown ? [this.shown.main, ...this.shown.others] : []);
 
   /** What the controls say now; null while there is nothing to ask. */
   ask(): Ask | null {
-    if (view.mode === 'text') return { ...$state.snapshot(view.text), contextLanguage: view.contextLanguage, questionLanguage: view.questionLanguage };
-    if (!items.item) return null;
-    return { item: items.item, set: view.set, contextLanguage: view.contextLanguage, questionLanguage: view.questionLanguage };
+    const { contextLanguage, questionLanguage } = view;
+    if (view.mode === 'text') return { ...$state.snapshot(view.text), contextLanguage, questionLanguage };
+    return items.item ? { item: items.item, set: view.set, contextLanguage, questionLanguage } : null;
   }
 
   async go(): Promise<void> {
     const ask = this.ask();
     if (!ask) return;
-    const turn = ++this.#turn;
-    const mine = () => turn === this.#turn;
-    this.status = 'answering';
-    this.trouble = null;
-    this.stream = [];
-    this.answer = null;
-    try {
+    await this.#work('answering', async (signal, mine) => {
+      this.stream = '';
+      this.answer = null;
       const lab = await getLab();
-      const answer = await lab.answer(ask, {
-        onToken: (token) => {
-          if (mine()) this.stream = [...this.stream, token];
-        },
-      });
-      if (!mine()) return;
-      this.answer = answer;
-      this.status = 'probing';
-      const main = await lab.probe(ask);
-      if (!mine()) return;
-      this.shown = { source: 'live', main, english: null };
-      if ('item' in ask && ask.questionLanguage !== 'en') {
-        const english = await lab.probe({ ...ask, questionLanguage: 'en' });
-        if (!mine()) return;
-        this.shown = { source: 'live', main, english };
-      }
-      this.status = 'idle';
-    } catch (error) {
-      if (!mine()) return;
-      const trouble = toTrouble(error);
-      if (trouble.code === 'cancelled' || trouble.code === 'superseded') {
-        this.status = 'idle';
+      const onToken = (token: TokenInfo) => {
+        if (mine()) this.stream += token.text;
+      };
+      if (model.loaded?.opaque) {
+        const answer = await lab.answer(ask, { signal, onToken });
+        if (mine()) this.answer = answer;
         return;
       }
-      this.status = 'failed';
-      this.trouble = trouble;
-      if (trouble.code === 'worker-lost' || trouble.code === 'device-lost') model.lost(trouble);
+      const main = await lab.probe(ask, { signal, onToken });
+      if (!mine()) return;
+      this.answer = main.answer;
+      this.shown = { source: 'live', main, others: [] };
+      if ('item' in ask && ask.questionLanguage !== 'en') await this.#add(ask, ['en'], signal, mine);
+    });
+  }
+
+  /** The same item in every language it has. */
+  async compare(): Promise<void> {
+    const ask = this.shown?.main.ask;
+    if (!ask || !('item' in ask)) return;
+    const known = new Set(this.probes.map((p) => p.ask.questionLanguage));
+    const item = typeof ask.item === 'string' ? items.current.find((i) => i.id === ask.item) : ask.item;
+    const wanted = LANGUAGES.filter((l) => !known.has(l) && item?.question[l]);
+    await this.#work('comparing', (signal, mine) => this.#add(ask, wanted, signal, mine));
+  }
+
+  async #add(ask: Extract<Ask, { item: unknown }>, languages: Language[], signal: AbortSignal, mine: () => boolean): Promise<void> {
+    const lab = await getLab();
+    this.status = 'comparing';
+    for (const questionLanguage of languages) {
+      const other = await lab.probe({ ...ask, questionLanguage }, { signal, states: false });
+      if (!mine() || !this.shown) return;
+      this.shown = { ...this.shown, others: [...this.shown.others, other].sort(englishFirst) };
     }
   }
 
-  async stop(): Promise<void> {
+  async #work(status: 'answering' | 'comparing', work: (signal: AbortSignal, mine: () => boolean) => Promise<void>): Promise<void> {
+    const turn = ++this.#turn;
+    const mine = () => turn === this.#turn;
+    this.#abort?.abort();
+    const abort = (this.#abort = new AbortController());
+    this.status = status;
+    this.trouble = null;
+    try {
+      await work(abort.signal, mine);
+      if (mine()) this.status = 'idle';
+    } catch (error) {
+      if (!mine()) return;
+      const trouble = toTrouble(error);
+      this.status = isQuiet(trouble) ? 'idle' : 'failed';
+      if (!isQuiet(trouble)) this.trouble = trouble;
+    }
+  }
+
+  stop(): void {
     this.#turn++;
+    this.#abort?.abort();
     this.status = 'idle';
-    (await getLab()).cancel();
   }
 }
+
+const rank = (p: Probe): number => LANGUAGES.indexOf(p.ask.questionLanguage ?? 'tr');
+const englishFirst = (a: Probe, b: Probe): number => rank(a) - rank(b);
 
 export const run = new Run();

@@ -1,5 +1,6 @@
 /** What the reader has chosen, and nothing that can be recomputed: this object is what a link carries. */
-import type { Device, Language, Scenario } from '../../types';
+import type { BasisKind } from '../../probe/projection';
+import type { Device, Language, Scenario, TokenGroup } from '../../types';
 
 export const TABS = ['trajectories', 'curves', 'lens', 'prompt', 'phases', 'compare', 'models'] as const;
 export type Tab = (typeof TABS)[number];
@@ -16,6 +17,9 @@ export interface View {
   layer: number | null;
   /** Index into the prompt's tokens; null: the readout. */
   position: number | null;
+  /** Groups whose paths are drawn. */
+  paths: TokenGroup[];
+  projection: BasisKind;
   /** null: the best this browser has. */
   device: Device | null;
 }
@@ -30,6 +34,8 @@ export const view: View = $state({
   text: { context: '', question: '' },
   layer: null,
   position: null,
+  paths: ['question', 'readout'],
+  projection: 'joint-pca',
   device: null,
 });
 
