@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { defineConfig } from 'vite';
+import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
+
+const versionOf = (file: string): string => (JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as { version: string }).version;
 
 // WASM threads need cross-origin isolation; WebGPU does not. A host that cannot set these headers still works, on one thread.
 const isolation = {
@@ -7,10 +11,31 @@ const isolation = {
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
+/** transformers.js is here for its tokenizers: the runtime it would bring along is replaced by a stub. */
+function tokenizersOnly(): Plugin {
+  const stub = fileURLToPath(new URL('src/runtime/no-ort.ts', import.meta.url));
+  return {
+    name: 'tokenizers-only',
+    enforce: 'pre',
+    resolveId(source, importer) {
+      if (/^onnxruntime-(web|common)/.test(source) && importer?.includes('/@huggingface/transformers/')) return stub;
+      return null;
+    },
+  };
+}
+
+const plugins = (): Plugin[] => [tokenizersOnly()];
+
 export default defineConfig({
   base: './', // the build must work from any sub-path of any static host
-  plugins: [svelte()],
-  worker: { format: 'es' },
+  plugins: [...plugins(), svelte()],
+  define: {
+    __APP_VERSION__: JSON.stringify(versionOf('package.json')),
+    __ORT_VERSION__: JSON.stringify(versionOf('node_modules/onnxruntime-web/package.json')),
+  },
+  // ORT without its wasm loader inlined: the loader is a file of its own, which threads start from.
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
+  worker: { format: 'es', plugins },
   // ORT's own .mjs files start threads from their own address: pre-bundling would move them away from their wasm
   optimizeDeps: { exclude: ['onnxruntime-web', '@huggingface/transformers'] },
   build: { target: 'es2022', chunkSizeWarningLimit: 1200 },

@@ -183,6 +183,26 @@ export interface Progress {
   note?: string;
 }
 
+/** A file kept on this device. */
+export interface StoredFileInfo {
+  url: string;
+  bytes: number;
+  /** False for a download that was cut and will go on from here. */
+  complete: boolean;
+  time: string;
+}
+
+export interface StorageReport {
+  files: StoredFileInfo[];
+  /** The origin's own figures, all its data together; null where the browser does not tell. */
+  used: number | null;
+  quota: number | null;
+  /** Whether the browser promised not to evict. */
+  persisted: boolean;
+  /** null when files can be kept, else why not. */
+  unavailable: string | null;
+}
+
 export type LabErrorCode =
   | 'cancelled'
   | 'superseded'
@@ -202,6 +222,20 @@ export type LabErrorCode =
   | 'no-model'
   | 'internal';
 
+export interface LoadOptions {
+  /** Default: WebGPU where it works, else WASM. */
+  device?: Device;
+  /** 4-bit products on float activations (accuracy level 1): slower, and equal on every device. */
+  precise?: boolean;
+}
+
+export interface AnswerOptions {
+  /** Default 48. */
+  maxTokens?: number;
+  /** Calls in one lane give way to later ones in it; null gives way to nobody (studies). Default: one lane per method. */
+  lane?: string | null;
+}
+
 export interface ProbeOptions {
   /** Groups or explicit positions; default: every prompt position and the generated answer. */
   positions?: TokenGroup[] | number[];
@@ -211,8 +245,16 @@ export interface ProbeOptions {
   states?: boolean;
   /** Lens positions; default the readout. */
   lensPositions?: number[];
-  /** How many top tokens per lens cell. Default 5. */
+  /** How many top tokens per lens cell, at most 10. Default 5. */
   topK?: number;
+  /** Token ids to follow in the lens besides the gold answer's and the given answer's first. */
+  follow?: number[];
+  /** Answer first and probe prompt and answer together; false probes the prompt alone (the answer is then empty). Default true. */
+  generate?: boolean;
+  /** Default 48. */
+  maxTokens?: number;
+  /** As in AnswerOptions. */
+  lane?: string | null;
 }
 
 /** What one probe read out. `states` is [layers+1, positions, dim], row-major, layer 0 = embeddings, before any final norm. */

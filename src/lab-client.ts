@@ -1,0 +1,293 @@
+/**
+ * The lab as the page has it: the same methods as `lab.ts`, run in a worker that can die. Whatever is needed to build another
+ * one is kept here: the last load, hub tokens, dropped files. Ending the worker is the only way to give memory back to the
+ * system, so every load of another model gets a new one.
+ */
+import { wrap, type Remote } from 'comlink';
+import { LabError, throwIfAborted } from './runtime/errors';
+import type { ModelOption } from './lab';
+import type {
+  Answer,
+  AnswerOptions,
+  Ask,
+  Capabilities,
+  Item,
+  LoadOptions,
+  LoadedModel,
+  ModelCard,
+  ModelRef,
+  Probe,
+  ProbeOptions,
+  SelfTest,
+  StorageReport,
+} from './types';
+import { installErrorTransfer, isWireEvent, type Calls, type Endpoint, type LabApi, type Method } from './wire';
+
+interface Pending {
+  calls: Calls;
+  reject: (error: LabError) => void;
+}
+
+type LabEvent = 'lost' | 'loaded';
+
+let installed = false;
+
+export function createLab(base: string = new URL('./', document.baseURI).href): LabClient {
+  if (!installed) installErrorTransfer();
+  installed = true;
+  const lab = new LabClient(base);
+  // The console and scripts get the very object the page uses.
+  (globalThis as { lab?: LabClient }).lab ??= lab;
+  return lab;
+}
+
+export class LabClient implements LabApi {
+  private worker: Worker | null = null;
+  private remote: Remote<Endpoint> | null = null;
+  private readonly pending = new Map<number, Pending>();
+  private nextId = 1;
+  private remembered: { ref: ModelRef | string; options: LoadOptions } | null = null;
+  private current: LoadedModel | null = null;
+  private readonly tokens = new Map<string, string>();
+  private readonly files = new Map<string, [string, File][]>();
+  private refused: string | null = null;
+  private readonly listeners = new Map<LabEvent, Set<(detail: LabError | LoadedModel) => void>>();
+
+  constructor(private readonly base: string) {}
+
+  capabilities(calls: Calls = {}): Promise<Capabilities> {
+    return this.call('capabilities', [], calls);
+  }
+
+  models(calls: Calls = {}): Promise<ModelCard[]> {
+    return this.call('models', [], calls);
+  }
+
+  sets(calls: Calls = {}): Promise<string[]> {
+    return this.call('sets', [], calls);
+  }
+
+  items(set: string, calls: Calls = {}): Promise<Item[]> {
+    return this.call('items', [set], calls);
+  }
+
+  /** The files a repository offers, their sizes, what speaks against each, and which one `load` would take and why. */
+  options(ref: ModelRef | string, options: LoadOptions = {}, calls: Calls = {}): Promise<ModelOption[]> {
+    return this.call('options', [ref, options], calls);
+  }
+
+  /** Loads a model (in a new worker if one was loaded before) and tests it. */
+  async load(ref: ModelRef | string, options: LoadOptions & Calls = {}, calls: Calls = {}): Promise<LoadedModel> {
+    const merged = { ...callsOf(options), ...calls };
+    throwIfAborted(merged.signal);
+    if (this.current || this.pending.size > 0) this.end(new LabError('superseded', 'Another model is being loaded.'));
+    const wanted = { device: options.device, precise: options.precise };
+    const loaded = await this.call<LoadedModel>('load', [ref, wanted], merged);
+    this.current = loaded;
+    // Pinned to what was found, so that a rebuilt worker loads the very same files.
+    this.remembered = { ref: loaded.ref, options: { ...wanted, device: loaded.device } };
+    this.emit('loaded', loaded);
+    return loaded;
+  }
+
+  async model(): Promise<LoadedModel | null> {
+    return this.current;
+  }
+
+  async answer(ask: Ask, options: AnswerOptions & Calls = {}, calls: Calls = {}): Promise<Answer> {
+    await this.revive();
+    return this.call('answer', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  async probe(ask: Ask, options: ProbeOptions & Calls = {}, calls: Calls = {}): Promise<Probe> {
+    await this.revive();
+    return this.call('probe', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  /** WebGPU against WASM, layer by layer. */
+  async compareDevices(ask: Ask | null = null, calls: Calls = {}): Promise<SelfTest> {
+    await this.revive();
+    return this.call('compareDevices', [ask], calls);
+  }
+
+  storage(calls: Calls = {}): Promise<StorageReport> {
+    return this.call('storage', [], calls);
+  }
+
+  deleteStored(url: string | null = null, calls: Calls = {}): Promise<StorageReport> {
+    return this.call('deleteStored', [url], calls);
+  }
+
+  /** Asks the browser not to evict what is kept. Only a page may ask. */
+  async persist(): Promise<boolean> {
+    return (await navigator.storage?.persist?.()) ?? false;
+  }
+
+  /** Ends everything that runs or waits; each rejects with 'cancelled'. */
+  cancel(): void {
+    void this.remote?.cancelAll();
+  }
+
+  /** A hub token: in memory only, sent to that host only. null forgets it. */
+  async setToken(host: string, token: string | null): Promise<void> {
+    if (token) this.tokens.set(host, token);
+    else this.tokens.delete(host);
+    await this.remote?.setToken(host, token);
+  }
+
+  /**
+   * Dropped or picked files in hub layout; returns the reference to load. A common first folder is taken off, so that a
+   * whole model folder can be dropped.
+   */
+  async addFiles(files: Iterable<File>): Promise<ModelRef> {
+    const list = [...files].map((file): [string, File] => [(file.webkitRelativePath || file.name).replace(/^\.?\//, ''), file]);
+    if (list.length === 0) throw new LabError('bad-input', 'No files were given.');
+    const root = list.map(([path]) => path).find((path) => /(^|\/)config\.json$/.test(path));
+    const prefix = root ? root.slice(0, root.length - 'config.json'.length) : '';
+    const id = `drop-${this.files.size + 1}`;
+    const entries = list.filter(([path]) => path.startsWith(prefix)).map(([path, file]): [string, File] => [path.slice(prefix.length), file]);
+    this.files.set(id, entries);
+    await this.remote?.setFiles(id, entries);
+    return { id: `files:${id}` };
+  }
+
+  /** Makes the lab believe that WebGPU is refused (null: ask the browser again). For tests and for readers in trouble. */
+  async refuseWebGPU(reason: string | null): Promise<void> {
+    this.refused = reason;
+    await this.connect().refuseWebGPU(reason);
+  }
+
+  /** A second lab in a worker of its own, for two models side by side. */
+  another(): LabClient {
+    return new LabClient(this.base);
+  }
+
+  /** Ends the worker and all its memory. The next call builds another one. */
+  terminate(): void {
+    this.end(new LabError('worker-lost', 'The model’s worker was ended.', 'Ask again: the model is loaded anew.'));
+  }
+
+  /** Builds a new worker and loads the last model again. */
+  async recover(calls: Calls = {}): Promise<LoadedModel | null> {
+    const { remembered } = this;
+    this.terminate();
+    return remembered ? this.load(remembered.ref, remembered.options, calls) : null;
+  }
+
+  /** 'lost': the worker died (its calls have been rejected); 'loaded': a model is ready. Returns how to stop listening. */
+  on(event: 'lost', listener: (error: LabError) => void): () => void;
+  on(event: 'loaded', listener: (model: LoadedModel) => void): () => void;
+  on(event: LabEvent, listener: ((error: LabError) => void) | ((model: LoadedModel) => void)): () => void {
+    const set = this.listeners.get(event) ?? new Set();
+    this.listeners.set(event, set);
+    const wrapped = listener as (detail: LabError | LoadedModel) => void;
+    set.add(wrapped);
+    return () => set.delete(wrapped);
+  }
+
+  /** After a lost worker the next question brings its model back: the reader asked, so this is no loop. */
+  private async revive(): Promise<void> {
+    if (!this.worker && this.remembered) await this.load(this.remembered.ref, this.remembered.options);
+  }
+
+  private call<T>(method: Method, args: unknown[], calls: Calls): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      try {
+        throwIfAborted(calls.signal);
+      } catch (error) {
+        reject(error as LabError);
+        return;
+      }
+      const remote = this.connect();
+      const id = this.nextId++;
+      const cancel = (): void => void remote.cancel(id);
+      const settle = (): void => {
+        this.pending.delete(id);
+        calls.signal?.removeEventListener('abort', cancel);
+      };
+      this.pending.set(id, {
+        calls,
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      });
+      calls.signal?.addEventListener('abort', cancel, { once: true });
+      (remote.call(id, method, args) as Promise<T>).then(
+        (value) => {
+          settle();
+          resolve(value);
+        },
+        (error: unknown) => {
+          settle();
+          reject(error instanceof LabError ? error : new LabError('bad-input', error instanceof Error ? error.message : String(error)));
+        },
+      );
+    });
+  }
+
+  private connect(): Remote<Endpoint> {
+    if (this.remote) return this.remote;
+    const worker = new Worker(new URL('../workers/lab.worker.ts', import.meta.url), { type: 'module', name: this.base });
+    const remote = wrap<Endpoint>(worker);
+    worker.addEventListener('message', (event) => this.receive(worker, event.data));
+    worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      this.lose(worker, event.message || 'its script could not be loaded');
+    });
+    worker.addEventListener('messageerror', () => this.lose(worker, 'a message could not be read'));
+    this.worker = worker;
+    this.remote = remote;
+    for (const [host, token] of this.tokens) void remote.setToken(host, token);
+    for (const [id, files] of this.files) void remote.setFiles(id, files);
+    if (this.refused) void remote.refuseWebGPU(this.refused);
+    return remote;
+  }
+
+  private receive(worker: Worker, data: unknown): void {
+    if (!isWireEvent(data) || worker !== this.worker) return;
+    if (data.lab === 'ready') {
+      // Granted when the worker has ended, by whatever cause: no other sign of that reaches a page.
+      if (data.lock) void navigator.locks.request(data.lock, () => this.lose(worker, 'it ended by itself or was ended by the browser'));
+      return;
+    }
+    const calls = this.pending.get(data.call)?.calls;
+    if (data.lab === 'progress') calls?.onProgress?.(data.progress);
+    else calls?.onToken?.(data.token);
+  }
+
+  private lose(worker: Worker, why: string): void {
+    if (worker !== this.worker) return;
+    const error = new LabError(
+      'worker-lost',
+      `The model’s worker was lost: ${why}.`,
+      'Ask again: the model is loaded anew. If it happens again, choose a smaller model.',
+    );
+    this.end(error);
+    this.emit('lost', error);
+  }
+
+  private end(reason: LabError): void {
+    this.worker?.terminate();
+    this.worker = null;
+    this.remote = null;
+    this.current = null;
+    for (const { reject } of [...this.pending.values()]) reject(reason);
+  }
+
+  private emit(event: LabEvent, detail: LabError | LoadedModel): void {
+    for (const listener of this.listeners.get(event) ?? []) listener(detail);
+  }
+}
+
+/** Options without what cannot be cloned. */
+function plain<T extends Calls>(options: T): Omit<T, keyof Calls> {
+  const { signal: _signal, onProgress: _onProgress, onToken: _onToken, ...rest } = options;
+  return rest;
+}
+
+const callsOf = ({ signal, onProgress, onToken }: Calls): Calls => ({
+  ...(signal ? { signal } : {}),
+  ...(onProgress ? { onProgress } : {}),
+  ...(onToken ? { onToken } : {}),
+});

@@ -1,0 +1,492 @@
+/**
+ * The lab: one model at a time, asked and looked into. This class lives in the worker; `lab-client.ts` mirrors it on the page.
+ * Everything it returns is a plain record that can be cloned, stored and shared.
+ */
+import { answerTokens, firstTokenOf, makePrompt, type PlainAsk, type Prompt } from './models/prompting';
+import { bundledCards, catalogue } from './models/catalogue';
+import { compareStates } from './models/compare';
+import { listOptions, openModel, type OpenModel } from './models/open';
+import { formatRef, parseRef } from './models/reference';
+import type { DroppedFiles, SourceContext } from './models/source';
+import { TextStream } from './models/tokenizer';
+import { read } from './probe/read';
+import { capabilities } from './runtime/capabilities';
+import { LabError, throwIfAborted, toLabError } from './runtime/errors';
+import { fetchFile } from './runtime/fetch';
+import { Lanes } from './runtime/lanes';
+import { Meter } from './runtime/progress';
+import { openStore, type FileStore } from './runtime/store';
+import type {
+  Answer,
+  AnswerOptions,
+  Ask,
+  Capabilities,
+  Item,
+  Language,
+  LoadOptions,
+  LoadedModel,
+  ModelCard,
+  ModelRef,
+  Probe,
+  ProbeOptions,
+  Provenance,
+  SelfTest,
+  StorageReport,
+} from './types';
+import type { Calls, LabApi } from './wire';
+import { cpLength } from './xmrc/codepoints';
+import { loadFile } from './xmrc/items';
+import { score } from './xmrc/score';
+
+declare const __APP_VERSION__: string;
+declare const __ORT_VERSION__: string;
+
+/** One file a repository offers. */
+export interface ModelOption {
+  dtype: string;
+  path: string;
+  bytes: number | null;
+  /** null when it can run here, else why not. */
+  refused: string | null;
+  /** Set for the one that `load` would take. */
+  chosen: string | null;
+}
+
+const MAX_TOKENS = 48;
+const ANSWERS_KEPT = 16;
+
+interface Loaded {
+  open: OpenModel;
+  record: LoadedModel;
+}
+
+/** An ask with its item looked up. */
+interface Resolved extends PlainAsk {
+  gold: string | null;
+  answerLanguage: Language;
+}
+
+export class Lab implements LabApi {
+  private readonly lanes = new Lanes();
+  private readonly sets_ = new Map<string, Promise<Item[]>>();
+  private readonly tokens = new Map<string, string>();
+  private readonly dropped = new Map<string, DroppedFiles>();
+  private store: Promise<FileStore | null> | null = null;
+  private loaded: Loaded | null = null;
+  /** Of the loaded model, by prompt ids; unscored. */
+  private readonly answers = new Map<string, Answer>();
+
+  /** @param base address of the page's folder, with a slash at the end */
+  constructor(private readonly base: string) {}
+
+  capabilities(): Promise<Capabilities> {
+    return capabilities();
+  }
+
+  /** Bundled models first, then the hub's. */
+  async models(call: Calls = {}): Promise<ModelCard[]> {
+    return [...(await bundledCards(this.base, call.signal)), ...catalogue()];
+  }
+
+  async sets(call: Calls = {}): Promise<string[]> {
+    const { bytes } = await fetchFile(new URL('items/index.json', this.base).href, { signal: call.signal });
+    const index = JSON.parse(new TextDecoder().decode(bytes)) as (string | { name: string })[];
+    return index.map((entry) => (typeof entry === 'string' ? entry : entry.name));
+  }
+
+  /** @throws LabError 'not-found' | 'broken-file' */
+  items(set: string, call: Calls = {}): Promise<Item[]> {
+    if (!/^[\w-]+$/.test(set)) throw new LabError('bad-input', `"${set}" is not the name of an item set.`);
+    let promise = this.sets_.get(set);
+    if (!promise) {
+      promise = this.readSet(set, call);
+      promise.catch(() => this.sets_.delete(set));
+      this.sets_.set(set, promise);
+    }
+    return promise;
+  }
+
+  /** What a repository offers for this device, before anything large is fetched. */
+  async options(ref: ModelRef | string, options: LoadOptions = {}, call: Calls = {}): Promise<ModelOption[]> {
+    const parsed = parseRef(ref);
+    const { options: list, choice } = await listOptions(parsed, options.device, await capabilities(), await this.context(call.signal));
+    return list.map(({ dtype, path, bytes, refused }) => ({
+      dtype,
+      path,
+      bytes,
+      refused,
+      chosen: path === choice.path ? choice.reason : null,
+    }));
+  }
+
+  /** Loads a model and tests it. A running load, answer or probe gives way. */
+  load(ref: ModelRef | string, options: LoadOptions = {}, call: Calls = {}): Promise<LoadedModel> {
+    this.lanes.abortAll(new LabError('superseded', 'Another model is being loaded.'));
+    return this.lanes.run('load', call.signal, async (signal) => {
+      const parsed = parseRef(ref);
+      await this.unload();
+      const open = await openModel(
+        parsed,
+        { device: options.device, precise: options.precise ?? false, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
+        await this.context(signal),
+      );
+      this.loaded = { open, record: await this.describe(parsed, open, options, signal) };
+      return this.loaded.record;
+    });
+  }
+
+  async model(): Promise<LoadedModel | null> {
+    return this.loaded?.record ?? null;
+  }
+
+  /** @throws LabError 'no-model' | 'empty-question' | 'too-long' | 'superseded' | 'cancelled' | … */
+  answer(ask: Ask, options: AnswerOptions = {}, call: Calls = {}): Promise<Answer> {
+    return this.lanes.run(options.lane === undefined ? 'answer' : options.lane, call.signal, async (signal) => {
+      const { open } = this.need();
+      const resolved = await this.resolve(ask, signal);
+      const prompt = makePrompt(resolved, open.tokenizer, this.bundled());
+      return this.generate(open, prompt, resolved, options.maxTokens ?? MAX_TOKENS, signal, call.onToken);
+    });
+  }
+
+  /** Answers, then reads every layer over prompt and answer in one run. */
+  probe(ask: Ask, options: ProbeOptions = {}, call: Calls = {}): Promise<Probe> {
+    return this.lanes.run(options.lane === undefined ? 'probe' : options.lane, call.signal, async (signal) => {
+      const { open, record } = this.need();
+      const { decoder, tokenizer } = open;
+      if (!decoder.instruments)
+        throw new LabError('unsupported-graph', `The lab cannot look inside this model: ${decoder.opaque}`, 'It can still answer.');
+      const resolved = await this.resolve(ask, signal);
+      const prompt = makePrompt(resolved, tokenizer, this.bundled());
+      const answer =
+        options.generate === false
+          ? emptyAnswer(resolved.gold)
+          : await this.generate(open, prompt, resolved, options.maxTokens ?? MAX_TOKENS, signal, call.onToken);
+      throwIfAborted(signal);
+      const followed = follow(prompt, resolved.gold, answer, options.follow ?? [], open);
+      const tokens = [...prompt.tokens, ...answer.tokens];
+      const reading = await read(decoder, {
+        tokens,
+        options,
+        followed: followed.map((f) => f.id),
+        label: (id) => tokenizer.label(id),
+      });
+      const { states, positions, layers, dim, means, lens } = reading;
+      return {
+        ask,
+        model: record,
+        prompt: prompt.text,
+        tokens,
+        answer,
+        positions,
+        layers,
+        dim,
+        states,
+        means,
+        lens,
+        followed,
+        provenance: { ...record.provenance, time: new Date().toISOString() },
+        notes: [...prompt.notes, ...open.notes, ...(record.selfTest?.passed === false ? ['This model failed its self-test.'] : [])],
+      };
+    });
+  }
+
+  /**
+   * On request: the same text through the model on the other device, layer by layer.
+   * Costs a second copy of the model for the time it takes.
+   */
+  compareDevices(ask: Ask | null = null, call: Calls = {}): Promise<SelfTest> {
+    return this.lanes.run('compare', call.signal, async (signal) => {
+      const { open, record } = this.need();
+      if (!open.decoder.instruments) throw new LabError('unsupported-graph', `The lab cannot look inside this model: ${open.decoder.opaque}`);
+      const other = open.device === 'webgpu' ? 'wasm' : 'webgpu';
+      const text = ask ? makePrompt(await this.resolve(ask, signal), open.tokenizer, this.bundled()).ids : open.tokenizer.encode(COMPARE_TEXT, true);
+      const ids = text.slice(0, 128);
+      const second = await openModel(
+        { ...record.ref, dtype: open.choice.dtype },
+        { device: other, precise: record.provenance.precise, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
+        await this.context(signal),
+      );
+      try {
+        const check = await compareStates(open.decoder, second.decoder, ids);
+        const before = record.selfTest ?? { passed: true, checks: [] };
+        const checks = [...before.checks.filter((c) => c.name !== check.name), check];
+        const result = { passed: checks.every((c) => c.passed !== false), checks };
+        record.selfTest = result;
+        record.provenance.selfTest = result;
+        return result;
+      } finally {
+        await second.decoder.dispose();
+      }
+    });
+  }
+
+  async storage(): Promise<StorageReport> {
+    const store = await this.openStore();
+    const estimate = await navigator.storage?.estimate?.().catch(() => null);
+    return {
+      files: store ? await store.list() : [],
+      used: estimate?.usage ?? null,
+      quota: estimate?.quota ?? null,
+      persisted: (await navigator.storage?.persisted?.().catch(() => false)) ?? false,
+      unavailable: store ? null : 'This browser (or this private window) keeps no files: models are loaded anew each time.',
+    };
+  }
+
+  /** One file by its address, or all of them. */
+  async deleteStored(url: string | null): Promise<StorageReport> {
+    const store = await this.openStore();
+    for (const file of store ? await store.list() : []) if (url === null || file.url === url) await store?.delete(file.url);
+    return this.storage();
+  }
+
+  async persist(): Promise<boolean> {
+    // Asked for on the page: a worker may not ask.
+    return (await navigator.storage?.persisted?.()) ?? false;
+  }
+
+  /** Kept in this worker's memory only, and sent to that host only. */
+  setToken(host: string, token: string | null): void {
+    const { origin } = new URL(host);
+    if (token) this.tokens.set(origin, token);
+    else this.tokens.delete(origin);
+  }
+
+  /** Files the reader dropped, in hub layout; loaded as `files:<id>`. */
+  setFiles(id: string, files: [string, File][]): void {
+    this.dropped.set(id, new Map(files));
+  }
+
+  cancelAll(): void {
+    this.lanes.abortAll(new LabError('cancelled', 'Cancelled.'));
+  }
+
+  private async unload(): Promise<void> {
+    const { loaded } = this;
+    this.loaded = null;
+    this.answers.clear();
+    await loaded?.open.decoder.dispose();
+  }
+
+  private need(): Loaded {
+    if (!this.loaded) throw new LabError('no-model', 'No model is loaded.', 'Load one first.');
+    return this.loaded;
+  }
+
+  private bundled(): boolean {
+    return this.need().record.card.bundled;
+  }
+
+  private async generate(
+    open: OpenModel,
+    prompt: Prompt,
+    ask: Resolved,
+    maxTokens: number,
+    signal: AbortSignal,
+    onToken: Calls['onToken'],
+  ): Promise<Answer> {
+    const { decoder, tokenizer, config } = open;
+    if (!(maxTokens >= 1)) throw new LabError('bad-input', `An answer of ${maxTokens} tokens cannot be asked for.`);
+    // A reader asks, then looks inside: the answer need not be generated twice.
+    const key = `${maxTokens}:${prompt.ids.join(',')}`;
+    const known = this.answers.get(key);
+    const scored = (answer: Answer): Answer => {
+      const scores = ask.gold === null ? null : score(answer.text, ask.gold, { language: ask.answerLanguage });
+      return { ...answer, gold: ask.gold, squad: scores?.squad ?? null, languageAware: scores?.languageAware ?? null };
+    };
+    if (known) {
+      for (const token of known.tokens) onToken?.(token);
+      return scored(known);
+    }
+    const stream = new TextStream(tokenizer, true);
+    let shown = 0;
+    let points = 0;
+    const generated = await decoder.generate(prompt.ids, {
+      maxTokens,
+      stopIds: config.stopIds,
+      signal,
+      onToken: (id) => {
+        stream.push(id);
+        const end = stopAt(stream.text, prompt.stops);
+        const text = end < 0 ? stream.text : stream.text.slice(0, end);
+        const added = text.slice(shown);
+        const start = points;
+        shown = text.length;
+        points += cpLength(added);
+        onToken?.({ id, text: added, group: 'answer', start, end: points, special: tokenizer.piece(id).special });
+        return end >= 0;
+      },
+    });
+    const end = stopAt(stream.text, prompt.stops);
+    const text = end < 0 ? stream.text : stream.text.slice(0, end);
+    // Of a token that brought the stop text, what came before it counts; a token that only brought it does not.
+    const all = answerTokens(stream.text, generated.ids, tokenizer);
+    const tokens = end < 0 ? all : answerTokens(text, generated.ids.slice(0, all.filter((t) => t.start < cpLength(text)).length), tokenizer);
+    const answer: Answer = {
+      text,
+      tokens,
+      stop: generated.stop,
+      gold: null,
+      squad: null,
+      languageAware: null,
+      timing: {
+        prefillMs: generated.prefillMs,
+        decodeMs: generated.decodeMs,
+        tokensPerSecond: generated.ids.length > 1 ? ((generated.ids.length - 1) / generated.decodeMs) * 1000 : 0,
+      },
+    };
+    this.answers.set(key, answer);
+    if (this.answers.size > ANSWERS_KEPT) this.answers.delete(this.answers.keys().next().value as string);
+    return scored(answer);
+  }
+
+  private async resolve(ask: Ask, signal: AbortSignal): Promise<Resolved> {
+    if (typeof ask !== 'object' || ask === null) throw new LabError('bad-input', 'Nothing was asked.');
+    if (!('item' in ask)) {
+      if (typeof ask.context !== 'string' || typeof ask.question !== 'string')
+        throw new LabError('bad-input', 'An ask has an item, or a context and a question.');
+      return {
+        context: ask.context,
+        question: ask.question,
+        answer: ask.answer ?? null,
+        prompt: ask.prompt,
+        gold: ask.answer?.text ?? null,
+        answerLanguage: ask.contextLanguage ?? 'en',
+      };
+    }
+    const item = typeof ask.item === 'string' ? await this.find(ask.item, ask.set, signal) : ask.item;
+    const context = item.context[ask.contextLanguage];
+    const question = item.question[ask.questionLanguage];
+    if (context === undefined) throw new LabError('bad-input', `The item has no text in "${ask.contextLanguage}".`, languagesOf(item.context));
+    if (question === undefined) throw new LabError('bad-input', `The item has no question in "${ask.questionLanguage}".`, languagesOf(item.question));
+    const answer = item.answer[ask.contextLanguage] ?? null;
+    return { context, question, answer, prompt: ask.prompt, gold: answer?.text ?? null, answerLanguage: ask.contextLanguage };
+  }
+
+  private async find(id: string, set: string | undefined, signal: AbortSignal): Promise<Item> {
+    const sets = set ? [set] : await this.sets({ signal });
+    for (const name of sets) {
+      const item = (await this.items(name, { signal })).find((i) => i.id === id);
+      if (item) return item;
+    }
+    throw new LabError('not-found', `There is no item "${id}"${set ? ` in the set "${set}"` : ''}.`);
+  }
+
+  private async readSet(set: string, call: Calls): Promise<Item[]> {
+    const { bytes } = await fetchFile(new URL(`items/${set}.json`, this.base).href, { signal: call.signal });
+    try {
+      return loadFile(new TextDecoder().decode(bytes), `${set}.json`).items;
+    } catch (error) {
+      throw toLabError(error, 'broken-file');
+    }
+  }
+
+  private openStore(): Promise<FileStore | null> {
+    this.store ??= openStore();
+    return this.store;
+  }
+
+  private async context(signal: AbortSignal | undefined): Promise<SourceContext> {
+    return {
+      base: this.base,
+      store: await this.openStore(),
+      tokenFor: (host) => this.tokens.get(host) ?? null,
+      dropped: this.dropped,
+      signal,
+    };
+  }
+
+  private async describe(ref: ModelRef, open: OpenModel, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel> {
+    const { decoder, tokenizer, config, choice } = open;
+    const can = await capabilities();
+    const cards = await this.models({ signal }).catch(() => []);
+    const card = cards.find((c) => c.ref.id === ref.id) ?? unknownCard(ref, open);
+    const loadedRef: ModelRef = { ...ref, revision: open.revision, dtype: choice.dtype };
+    const provenance: Provenance = {
+      app: __APP_VERSION__,
+      ort: `${__ORT_VERSION__} (${decoder.session.runtime.build})`,
+      device: open.device,
+      deviceReason: open.deviceReason,
+      adapter: open.device === 'webgpu' && can.adapter ? Object.values(can.adapter).filter((v) => typeof v === 'string' && v).join(' ') : null,
+      dtype: choice.dtype,
+      model: ref.host ? `${ref.host}/${ref.id}` : ref.id,
+      revision: open.revision,
+      files: open.files,
+      precise: options.precise ?? false,
+      selfTest: open.selfTest,
+      time: new Date().toISOString(),
+    };
+    return {
+      card,
+      ref: loadedRef,
+      device: open.device,
+      deviceReason: open.deviceReason,
+      dtype: choice.dtype,
+      layers: decoder.layers,
+      width: decoder.width,
+      vocab: config.vocab,
+      maxLength: config.maxLength,
+      hasChatTemplate: tokenizer.chatTemplate !== null,
+      opaque: decoder.opaque,
+      selfTest: open.selfTest,
+      provenance,
+    };
+  }
+}
+
+const COMPARE_TEXT =
+  'The Elbe flows through Dresden and Hamburg. Die Elbe fließt durch Dresden. Эльба течёт через Дрезден. 易北河流经德累斯顿。 แม่น้ำเอลเบอไหลผ่านเดรสเดิน';
+
+/** Where the first stop text begins, in UTF-16 units; -1 when none is there. */
+function stopAt(text: string, stops: readonly string[]): number {
+  return stops.reduce((first, stop) => {
+    const at = text.indexOf(stop);
+    return at >= 0 && (first < 0 || at < first) ? at : first;
+  }, -1);
+}
+
+/** Followed tokens, each id once: a gold answer that begins as the given one does keeps the role 'gold'. */
+function follow(prompt: Prompt, gold: string | null, answer: Answer, pinned: readonly number[], open: OpenModel): Probe['followed'] {
+  const candidates: [number | null | undefined, Probe['followed'][number]['role']][] = [
+    [gold ? firstTokenOf(gold, prompt, open.tokenizer) : null, 'gold'],
+    [answer.tokens[0]?.id, 'answer'],
+    ...pinned.map((id): [number, 'pinned'] => [id, 'pinned']),
+  ];
+  const seen = new Map<number, Probe['followed'][number]>();
+  for (const [id, role] of candidates) {
+    if (id === null || id === undefined || seen.has(id)) continue;
+    if (!Number.isInteger(id) || id < 0 || id >= open.config.vocab) throw new LabError('bad-input', `There is no token ${id}.`);
+    seen.set(id, { id, text: open.tokenizer.label(id), role });
+  }
+  return [...seen.values()];
+}
+
+const emptyAnswer = (gold: string | null): Answer => ({
+  text: '',
+  tokens: [],
+  stop: 'length',
+  gold,
+  squad: null,
+  languageAware: null,
+  timing: { prefillMs: 0, decodeMs: 0, tokensPerSecond: 0 },
+});
+
+const languagesOf = (texts: Partial<Record<Language, unknown>>): string => `It has: ${Object.keys(texts).join(', ')}.`;
+
+function unknownCard(ref: ModelRef, open: OpenModel): ModelCard {
+  return {
+    ref,
+    title: formatRef(ref),
+    stage: open.tokenizer.chatTemplate ? 'post-trained' : 'base',
+    pair: null,
+    step: null,
+    parameters: null,
+    layers: open.decoder.layers,
+    width: open.decoder.width,
+    bytes: open.choice.bytes === null ? {} : { [open.choice.dtype]: open.choice.bytes },
+    languages: [],
+    license: '',
+    bundled: ref.id.startsWith('bundled:'),
+    note: '',
+  };
+}

@@ -1,0 +1,334 @@
+/**
+ * A decoder-only language model: our own session and greedy loop. The next token is chosen in the graph, so that one token id
+ * leaves the device per step; the key/value cache stays where it was computed. One trace reads every layer at any positions.
+ *
+ * Ids go in and come out here; text is `prompting.ts`, bytes of the graph are `src/onnx`.
+ */
+import { LAB_OUTPUTS, labFeeds, readLens, type Lab as Instruments, type LabRequest, type LensReading, type Patch } from '../onnx';
+import { LabError, throwIfAborted } from '../runtime/errors';
+import type { Tensor } from '../runtime/ort';
+import { Session, takeFloats, takeInts, type Port, type SessionSource } from '../runtime/session';
+import type { Device } from '../types';
+import type { ModelConfig } from './config';
+
+export interface DecoderSource extends SessionSource {
+  /** null: the graph runs, but the lab cannot look inside. */
+  instruments: Instruments | null;
+  opaque: string | null;
+  /** Names of the graph's own outputs: the cache among them is kept on the GPU. */
+  outputs: string[];
+}
+
+export interface GenerateOptions {
+  maxTokens: number;
+  stopIds: readonly number[];
+  /** Called with each new token; true ends the answer after it (a stop string was seen). */
+  onToken?: (id: number) => boolean | void;
+  signal?: AbortSignal;
+}
+
+export interface Generated {
+  /** Without the stop token. */
+  ids: number[];
+  stop: 'eos' | 'length';
+  prefillMs: number;
+  decodeMs: number;
+}
+
+export interface TraceRequest {
+  /** Positions to return states of; [] for none. */
+  positions: readonly number[];
+  lens?: { positions: readonly number[]; layers: readonly number[]; tokens: readonly number[] };
+  patches?: readonly Patch[];
+  /** Positions whose logits are wanted; default none (the graph always computes the last one). */
+  logits?: readonly number[];
+}
+
+export interface Trace {
+  /** [layers+1, positions, width], before any final norm. */
+  hidden: Float32Array;
+  /** Layer-major over lens.layers × lens.positions. */
+  lens: LensReading[];
+  /** Arg-max at the last position (or at each of `logits`). */
+  next: Int32Array;
+  /** [logits.length, vocab], null when not asked for. */
+  logits: Float32Array | null;
+}
+
+/** The key/value cache of a run, and how many tokens it holds. */
+interface Past {
+  length: number;
+  tensors: Record<string, Tensor>;
+}
+
+const PAST = /^past_key_values\.\d+\.(key|value)$/;
+/** What the lens may take for a moment: enough for one position through 30 layers of a 150k vocabulary. */
+const LENS_BYTES = 128 * 2 ** 20;
+const KNOWN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep'];
+
+export class Decoder {
+  readonly layers: number;
+  readonly width: number;
+  private readonly pastPorts: Port[];
+  private readonly has: Record<'attention_mask' | 'position_ids' | 'num_logits_to_keep', boolean>;
+  private readonly presentNames: string[];
+
+  private constructor(
+    readonly session: Session,
+    readonly config: ModelConfig,
+    readonly instruments: Instruments | null,
+    readonly opaque: string | null,
+  ) {
+    this.layers = instruments?.layers ?? config.layers;
+    this.width = instruments?.width ?? config.width;
+    const inputs = session.inputs;
+    this.pastPorts = inputs.filter((port) => PAST.test(port.name));
+    const there = (name: string): boolean => inputs.some((port) => port.name === name);
+    this.has = {
+      attention_mask: there('attention_mask'),
+      position_ids: there('position_ids'),
+      num_logits_to_keep: there('num_logits_to_keep'),
+    };
+    this.presentNames = this.pastPorts.map((port) => presentOf(port.name));
+  }
+
+  /** @throws LabError 'unsupported-graph' when the graph wants inputs that no plain decoder has; else as `Session.create` */
+  static async create(source: DecoderSource, config: ModelConfig, device: Device): Promise<Decoder> {
+    const keepOnDevice = source.outputs.filter((name) => name.startsWith('present'));
+    const session = await Session.create(source, { device, keepOnDevice });
+    try {
+      const names = session.inputs.map((port) => port.name);
+      const foreign = names.filter((name) => !KNOWN_INPUTS.includes(name) && !PAST.test(name) && !name.startsWith('lab.'));
+      if (!names.includes('input_ids') || foreign.length > 0)
+        throw new LabError(
+          'unsupported-graph',
+          foreign.length > 0
+            ? `The graph wants inputs that a plain decoder does not have: ${foreign.slice(0, 4).join(', ')}.`
+            : 'The graph takes no token ids.',
+          'The lab reads decoder-only text models; vision, speech, encoder and hybrid (state-space) graphs are not among them.',
+        );
+      const outputs = session.outputs.map((port) => port.name);
+      const decoder = new Decoder(session, config, source.instruments, source.opaque);
+      const missing = [...decoder.presentNames, 'logits'].filter((name) => !outputs.includes(name));
+      if (missing.length > 0)
+        throw new LabError('unsupported-graph', `The graph lacks the outputs ${missing.slice(0, 4).join(', ')}.`, 'Use an export with a key/value cache.');
+      return decoder;
+    } catch (error) {
+      await session.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Greedy continuation of `ids`.
+   * @throws LabError 'too-long' when the prompt leaves no room; 'cancelled' | 'superseded' by the signal
+   */
+  async generate(ids: readonly number[], options: GenerateOptions): Promise<Generated> {
+    this.checkLength(ids.length + 1);
+    const room = Math.min(options.maxTokens, this.config.maxLength - ids.length);
+    const out: number[] = [];
+    const breath = new Breath();
+    let past = this.emptyPast();
+    const started = performance.now();
+    let prefillMs = 0;
+    let feed: readonly number[] = ids;
+    try {
+      for (;;) {
+        throwIfAborted(options.signal);
+        const step = await this.step(feed, past);
+        past = step.past;
+        if (prefillMs === 0) prefillMs = performance.now() - started;
+        if (options.stopIds.includes(step.next)) return done('eos');
+        out.push(step.next);
+        if (options.onToken?.(step.next)) return done('eos');
+        if (out.length >= room) return done('length');
+        feed = [step.next];
+        await breath.take();
+      }
+    } finally {
+      disposePast(past);
+    }
+
+    function done(stop: Generated['stop']): Generated {
+      return { ids: out, stop, prefillMs, decodeMs: performance.now() - started - prefillMs };
+    }
+  }
+
+  /**
+   * One run over `ids` from an empty cache, with the instruments on.
+   * @throws LabError 'unsupported-graph' for an opaque model, 'too-long'
+   */
+  async trace(ids: readonly number[], request: TraceRequest): Promise<Trace> {
+    const { instruments } = this;
+    if (!instruments) throw new LabError('unsupported-graph', `The lab cannot look inside this model: ${this.opaque}`, 'It can still answer.');
+    this.checkLength(ids.length);
+    const rows = request.logits?.length ? request.logits : [ids.length - 1];
+    const past = this.emptyPast();
+    const fetches: string[] = [LAB_OUTPUTS.next];
+    if (request.positions.length > 0) fetches.push(LAB_OUTPUTS.hidden);
+    const cells = request.lens ? request.lens.positions.length * request.lens.layers.length : 0;
+    if (cells > 0) fetches.push(LAB_OUTPUTS.lensIds, LAB_OUTPUTS.lens);
+    if (request.logits?.length) fetches.push('logits');
+    const feeds = this.feeds(ids, past, {
+      rows,
+      positions: request.positions,
+      ...(cells > 0 ? { lens: request.lens } : {}),
+      ...(request.patches ? { patches: request.patches } : {}),
+    });
+    try {
+      const out = await this.session.run(feeds, fetches);
+      const lensValues = cells > 0 ? await takeFloats(out[LAB_OUTPUTS.lens]) : null;
+      const lensIds = cells > 0 ? ((await out[LAB_OUTPUTS.lensIds].getData(true)) as BigInt64Array) : null;
+      return {
+        hidden: request.positions.length > 0 ? await takeFloats(out[LAB_OUTPUTS.hidden]) : new Float32Array(0),
+        lens: lensValues && lensIds ? readLens(instruments, lensIds, lensValues, request.lens?.tokens.length ?? 0) : [],
+        next: await takeInts(out[LAB_OUTPUTS.next]),
+        logits: request.logits?.length ? await takeFloats(out['logits']) : null,
+      };
+    } finally {
+      disposePast(past);
+    }
+  }
+
+  /**
+   * Reads kept residual states with the lens, in pieces that fit: a cell needs about vocab · (12 + 8·tokens) bytes for a moment.
+   * @param states [cells, width], row-major
+   */
+  async lens(states: Float32Array, tokens: readonly number[]): Promise<LensReading[]> {
+    const { instruments } = this;
+    if (!instruments) throw new LabError('unsupported-graph', `The lab cannot look inside this model: ${this.opaque}`, 'It can still answer.');
+    const perCell = Math.max(1, this.config.vocab) * (12 + 8 * Math.max(1, tokens.length));
+    const cells = Math.max(1, Math.floor(LENS_BYTES / perCell));
+    const readings: LensReading[] = [];
+    for (let at = 0; at < states.length; at += cells * this.width) {
+      const chunk = states.slice(at, at + cells * this.width);
+      const past = this.emptyPast();
+      try {
+        const feeds = this.feeds([this.config.bosId ?? 0], past, { rows: [0], lens: { states: chunk, tokens } });
+        const out = await this.session.run(feeds, [LAB_OUTPUTS.lensIds, LAB_OUTPUTS.lens]);
+        const ids = (await out[LAB_OUTPUTS.lensIds].getData(true)) as BigInt64Array;
+        readings.push(...readLens(instruments, ids, await takeFloats(out[LAB_OUTPUTS.lens]), tokens.length));
+      } finally {
+        disposePast(past);
+      }
+    }
+    return readings;
+  }
+
+  /** Whether this many lens cells can be read in the run that makes the states. */
+  lensFits(cells: number, tokens: number): boolean {
+    return cells * this.config.vocab * (12 + 8 * Math.max(1, tokens)) <= LENS_BYTES;
+  }
+
+  /** Logits at the last position [vocab]; works on any graph, instrumented or not. */
+  async lastLogits(ids: readonly number[]): Promise<Float32Array> {
+    this.checkLength(ids.length);
+    const past = this.emptyPast();
+    try {
+      const out = await this.session.run(this.feeds(ids, past, { rows: [ids.length - 1] }), ['logits']);
+      const all = await takeFloats(out['logits']);
+      // An untouched graph gives one row per position.
+      const vocab = out['logits'].dims[out['logits'].dims.length - 1];
+      return all.slice(all.length - vocab);
+    } finally {
+      disposePast(past);
+    }
+  }
+
+  /** @throws LabError 'too-long' */
+  checkLength(tokens: number): void {
+    if (tokens > this.config.maxLength)
+      throw new LabError(
+        'too-long',
+        `The text has ${tokens} tokens; this model reads at most ${this.config.maxLength}.`,
+        'Shorten the context, or choose a model with a longer window.',
+      );
+  }
+
+  dispose(): Promise<void> {
+    return this.session.dispose();
+  }
+
+  /** One forward pass and the token it chooses. Takes `past` over: it is disposed of, whatever happens. */
+  private async step(ids: readonly number[], past: Past): Promise<{ next: number; past: Past }> {
+    const choice = this.instruments ? LAB_OUTPUTS.next : 'logits';
+    let out: Record<string, Tensor>;
+    try {
+      out = await this.session.run(this.feeds(ids, past, { rows: [ids.length - 1] }), [choice, ...this.presentNames]);
+    } finally {
+      disposePast(past);
+    }
+    const tensors: Record<string, Tensor> = {};
+    for (const port of this.pastPorts) tensors[port.name] = out[presentOf(port.name)];
+    const next = this.instruments ? (await takeInts(out[choice]))[0] : argMaxLast(await takeFloats(out[choice]), out[choice].dims);
+    return { next, past: { length: past.length + ids.length, tensors } };
+  }
+
+  private feeds(ids: readonly number[], past: Past, request: LabRequest): Record<string, Tensor> {
+    const { session } = this;
+    const n = ids.length;
+    const total = past.length + n;
+    const feeds: Record<string, Tensor> = { input_ids: session.int64(ids, [1, n]), ...past.tensors };
+    if (this.has.attention_mask) feeds['attention_mask'] = session.tensor('int64', new BigInt64Array(total).fill(1n), [1, total]);
+    if (this.has.position_ids) feeds['position_ids'] = session.int64(Array.from({ length: n }, (_, i) => past.length + i), [1, n]);
+    // Zero asks for all positions: `lab.rows` (or the reader of the last row) chooses among them.
+    if (this.has.num_logits_to_keep) feeds['num_logits_to_keep'] = session.int64([this.instruments ? 0 : 1], []);
+    if (this.instruments)
+      for (const [name, { type, data, dims }] of Object.entries(labFeeds(this.instruments, request)))
+        feeds[name] = session.tensor(type, data, dims);
+    return feeds;
+  }
+
+  /** A cache of no tokens. Heads and head width may be symbols in the graph: then the config knows them. */
+  private emptyPast(): Past {
+    const { kvHeads, headDim } = this.config;
+    const tensors: Record<string, Tensor> = {};
+    for (const { name, type, shape } of this.pastPorts) {
+      const known = [1, kvHeads, 0, headDim];
+      const dims = known.map((value, i) => (i === 2 || i === 0 || typeof shape[i] !== 'number' ? value : (shape[i] as number)));
+      tensors[name] = this.session.tensor(type as Tensor.Type, emptyOf(type), dims);
+    }
+    return { length: 0, tensors };
+  }
+}
+
+const presentOf = (past: string): string => past.replace('past_key_values', 'present');
+
+function disposePast(past: Past): void {
+  for (const tensor of Object.values(past.tensors)) tensor.dispose();
+  past.tensors = {};
+}
+
+function emptyOf(type: string): Tensor.DataType {
+  if (type !== 'float16') return new Float32Array(0);
+  const half = (globalThis as { Float16Array?: new (n: number) => Tensor.DataType }).Float16Array;
+  return half ? new half(0) : new Uint16Array(0);
+}
+
+function argMaxLast(values: Float32Array, dims: readonly number[]): number {
+  const vocab = dims[dims.length - 1];
+  let best = values.length - vocab;
+  const first = best;
+  for (let i = first + 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best - first;
+}
+
+/**
+ * Lets messages in now and then: a WASM run resolves without ever returning to the event loop, so that a cancel sent during
+ * a long answer would otherwise be read only after it. A message channel, because timers are held back to 4 ms.
+ */
+class Breath {
+  private last = performance.now();
+  async take(): Promise<void> {
+    if (performance.now() - this.last < 16) return;
+    await new Promise<void>((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => {
+        port1.close();
+        resolve();
+      };
+      port2.postMessage(null);
+    });
+    this.last = performance.now();
+  }
+}

@@ -1,0 +1,228 @@
+/** From a reference to a decoder that runs: resolve, choose a file, download, prepare, compile, warm up, test. */
+import { OnnxError, prepareModel, type Prepared } from '../onnx';
+import { LabError, throwIfAborted, toLabError } from '../runtime/errors';
+import { parseJson, type Fetched } from '../runtime/fetch';
+import type { Meter } from '../runtime/progress';
+import type { Capabilities, Device, ModelRef, Provenance, SelfTest } from '../types';
+import { choose, options, type Choice, type Option } from './choose';
+import { readConfig, type ModelConfig } from './config';
+import { Decoder } from './decoder';
+import { selfTest } from './selftest';
+import { openSource, type ModelSource, type SourceContext } from './source';
+import { TextTokenizer, type TokenizerJson } from './tokenizer';
+
+export interface OpenOptions {
+  /** undefined: WebGPU where it works, else WASM. */
+  device?: Device;
+  precise: boolean;
+  capabilities: Capabilities;
+  meter: Meter;
+}
+
+export interface OpenModel {
+  decoder: Decoder;
+  tokenizer: TextTokenizer;
+  config: ModelConfig;
+  device: Device;
+  deviceReason: string;
+  choice: Choice;
+  revision: string;
+  files: Provenance['files'];
+  selfTest: SelfTest;
+  notes: string[];
+}
+
+/** A plain second session is built for the self-test up to this size. */
+const PLAIN_UP_TO = 32 * 2 ** 20;
+const SLACK = 2 ** 20;
+const TEST_TEXT = 'The river flows through the old town. Which river? 河 नदी';
+
+/** The files that a repository offers, with what speaks against each on this device: what a reader chooses from. */
+export async function listOptions(ref: ModelRef, device: Device | undefined, can: Capabilities, context: SourceContext): Promise<{ options: Option[]; choice: Choice; device: Device; deviceReason: string }> {
+  const source = await openSource(ref, context);
+  const { device: chosen, reason } = chooseDevice(device, can);
+  const list = options(source.files, chosen, can);
+  return { options: list, choice: choose(list, ref.dtype, chosen, can), device: chosen, deviceReason: reason };
+}
+
+/** @throws LabError of every kind that loading can end with */
+export async function openModel(ref: ModelRef, open: OpenOptions, context: SourceContext): Promise<OpenModel> {
+  const { meter, capabilities: can } = open;
+  const { signal } = context;
+  const { device, reason } = chooseDevice(open.device, can);
+  meter.phase('resolve');
+  const source = await openSource(ref, context);
+  const choice = choose(options(source.files, device, can), ref.dtype, device, can);
+  const material = await download(source, choice, meter, signal);
+
+  try {
+    return await build(material, device, reason);
+  } catch (error) {
+    const known = toLabError(error, 'internal');
+    // Nobody asked for WebGPU by name: WASM is the better answer than a refusal.
+    if (open.device || device !== 'webgpu' || !['unsupported-device', 'unsupported-graph', 'device-lost'].includes(known.code)) throw known;
+    return build(material, 'wasm', `WebGPU failed (${known.message})`);
+  }
+
+  async function build(m: Material, on: Device, deviceReason: string): Promise<OpenModel> {
+    throwIfAborted(signal);
+    meter.phase('prepare');
+    const prepared = prepare(m, open.precise);
+    const externalData = prepared.externalPaths.map((path) => ({ path, data: m.external(path) }));
+    if (prepared.selfPath) externalData.push({ path: prepared.selfPath, data: m.graph.bytes });
+
+    meter.phase('compile', null, on === 'webgpu' ? 'building GPU programs' : 'building the WASM session');
+    const decoder = await Decoder.create(
+      {
+        bytes: prepared.bytes,
+        externalData,
+        instruments: prepared.lab,
+        opaque: prepared.opaque,
+        outputs: prepared.outputs.map((o) => o.name),
+      },
+      m.config,
+      on,
+    );
+    let plain: Decoder | null = null;
+    try {
+      throwIfAborted(signal);
+      meter.phase('warm-up');
+      const test = m.tokenizer.encode(TEST_TEXT, true).slice(0, Math.min(24, m.config.maxLength));
+      await decoder.lastLogits(test);
+      throwIfAborted(signal);
+      meter.phase('self-test');
+      if (m.bytes <= PLAIN_UP_TO && !open.precise && prepared.lab) plain = await plainDecoder(m, prepared, on);
+      const tested = await selfTest(decoder, { ids: test, plain, tolerance: /16/.test(m.choice.dtype) ? 2e-2 : 1e-3 });
+      meter.phase('done');
+      return {
+        decoder,
+        tokenizer: m.tokenizer,
+        config: m.config,
+        device: on,
+        deviceReason,
+        choice: m.choice,
+        revision: source.revision,
+        files: m.files,
+        selfTest: tested,
+        notes: m.notes,
+      };
+    } catch (error) {
+      await decoder.dispose();
+      throw error;
+    } finally {
+      await plain?.dispose();
+    }
+  }
+}
+
+export function chooseDevice(asked: Device | undefined, can: Capabilities): { device: Device; reason: string } {
+  if (asked === 'wasm') return { device: 'wasm', reason: 'asked for' };
+  if (asked === 'webgpu') {
+    if (!can.webgpu) throw new LabError('unsupported-device', `WebGPU cannot be used: ${can.webgpuReason}`, 'Choose WASM.');
+    return { device: 'webgpu', reason: 'asked for' };
+  }
+  if (!can.webgpu) return { device: 'wasm', reason: can.webgpuReason ?? 'no WebGPU' };
+  // A software adapter emulates a GPU on the CPU, tens of times slower than WASM on that same CPU.
+  if (can.adapter && (can.adapter.fallback || /swiftshader|llvmpipe|basic render/i.test(`${can.adapter.architecture} ${can.adapter.description}`)))
+    return { device: 'wasm', reason: 'the only WebGPU adapter here is a software one, which is slower than WASM' };
+  return { device: 'webgpu', reason: 'WebGPU is available' };
+}
+
+interface Material {
+  config: ModelConfig;
+  tokenizer: TextTokenizer;
+  graph: Fetched;
+  external: (path: string) => Uint8Array;
+  choice: Choice;
+  bytes: number;
+  files: Provenance['files'];
+  notes: string[];
+}
+
+async function download(source: ModelSource, choice: Choice, meter: Meter, signal: AbortSignal | undefined): Promise<Material> {
+  const notes: string[] = [];
+  const small = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'chat_template.jinja'];
+  const planned = [...small.filter((p) => source.has(p)), choice.path, ...choice.data.map((d) => d.path)];
+  const sizes = planned.map((p) => source.files.find((f) => f.path === p)?.bytes ?? null);
+  const total = sizes.every((s): s is number => s !== null) ? sizes.reduce((a, b) => a + b, 0) : null;
+  meter.phase('download', total, `${choice.path} (${choice.dtype}): ${choice.reason}`);
+  const got = new Map<string, Fetched>();
+  const read = async (path: string, slack = 0): Promise<Fetched> => {
+    const file = await source.read(path, {
+      signal,
+      slack,
+      onBytes: (n, moved) => meter.add(n, moved),
+      onStoreFull: () => {
+        const note = 'The storage of this browser is full: the model is used from memory and not kept.';
+        if (!notes.includes(note)) notes.push(note);
+        meter.note(note);
+      },
+    });
+    got.set(path, file);
+    return file;
+  };
+  const optional = async (path: string): Promise<Fetched | null> => (source.has(path) ? read(path) : null);
+  const json = (file: Fetched | null): unknown => (file ? parseJson(file) : null);
+
+  if (!source.has('config.json')) throw new LabError('not-found', 'There is no config.json.', 'This is not a model in the hub’s layout.');
+  const config = await readConfig(json(await read('config.json')), json(await optional('generation_config.json')));
+  if (!source.has('tokenizer.json')) throw new LabError('not-found', 'There is no tokenizer.json.', 'The lab needs a fast tokenizer beside the model.');
+  const template = await optional('chat_template.jinja');
+  const tokenizer = await TextTokenizer.create({
+    tokenizer: json(await read('tokenizer.json')) as TokenizerJson,
+    config: (json(await optional('tokenizer_config.json')) ?? {}) as Record<string, unknown>,
+    template: template ? new TextDecoder().decode(template.bytes) : null,
+  });
+  // Slack: the graph's own additions are appended in the same buffer.
+  const graph = await read(choice.path, SLACK);
+  for (const data of choice.data) await read(data.path);
+  meter.finish();
+
+  const folder = choice.path.includes('/') ? choice.path.slice(0, choice.path.lastIndexOf('/') + 1) : '';
+  return {
+    config,
+    tokenizer,
+    graph,
+    external: (path) => {
+      const file = got.get(folder + path);
+      if (!file)
+        throw new LabError('not-found', `The graph keeps its weights in ${path}, which is not there.`, 'Load the whole folder, weights included.');
+      return file.bytes;
+    },
+    choice,
+    bytes: [...got.values()].reduce((sum, f) => sum + f.bytes.byteLength, 0),
+    files: [...got].map(([path, f]) => ({ path, bytes: f.bytes.byteLength, sha256: f.sha256 })),
+    notes,
+  };
+}
+
+function prepare(m: Material, precise: boolean): Prepared {
+  try {
+    return prepareModel(m.graph.bytes, { layers: m.config.layers, precise });
+  } catch (error) {
+    if (error instanceof OnnxError)
+      throw new LabError(
+        error.code === 'broken' ? 'broken-file' : 'unsupported-graph',
+        `${m.choice.path}: ${error.message}`,
+        error.code === 'broken' ? 'The file may be truncated or not ONNX at all; load it again or choose another one.' : 'Choose another export of this model.',
+        { cause: error },
+      );
+    throw error;
+  }
+}
+
+/** The file as it came, for comparison. */
+function plainDecoder(m: Material, prepared: Prepared, device: Device): Promise<Decoder> {
+  return Decoder.create(
+    {
+      bytes: m.graph.bytes,
+      externalData: prepared.externalPaths.map((path) => ({ path, data: m.external(path) })),
+      instruments: null,
+      opaque: 'untouched',
+      outputs: prepared.outputs.map((o) => o.name),
+    },
+    m.config,
+    device,
+  );
+}
+

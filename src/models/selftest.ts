@@ -1,0 +1,90 @@
+/**
+ * Silently wrong numbers have happened on every browser backend, so every load is tested before anything is shown: the last
+ * layer's lens must be the logits, no state may be NaN or all zero, and, where the file is small, the instrumented graph must
+ * say what the untouched one says.
+ */
+import type { SelfTest, SelfTestCheck } from '../types';
+import type { Decoder } from './decoder';
+
+export interface SelfTestOptions {
+  ids: readonly number[];
+  /** The untouched model, where it is cheap to have; disposed of by the caller. */
+  plain?: Decoder | null;
+  /** 16-bit floats carry about three digits. */
+  tolerance: number;
+}
+
+export async function selfTest(decoder: Decoder, { ids, plain, tolerance }: SelfTestOptions): Promise<SelfTest> {
+  const checks: SelfTestCheck[] = [];
+  const add = (name: SelfTestCheck['name'], passed: boolean | null, detail: string): void => void checks.push({ name, passed, detail });
+  const last = ids.length - 1;
+  let logits: Float32Array;
+
+  if (decoder.instruments) {
+    const positions = ids.map((_, i) => i);
+    const first = await decoder.trace(ids, { positions: [], logits: [last] });
+    logits = first.logits as Float32Array;
+    const followed = [first.next[0], (first.next[0] + 1) % logits.length];
+    const trace = await decoder.trace(ids, { positions, lens: { positions: [last], layers: [decoder.layers], tokens: followed } });
+    const reading = trace.lens[0];
+    const scale = spread(logits);
+    const worst = Math.max(
+      ...reading.top.map(({ id, logit }) => Math.abs(logit - logits[id])),
+      ...reading.followed.map(({ logit }, i) => Math.abs(logit - logits[followed[i]])),
+    );
+    add('lens-equals-logits', worst <= tolerance * scale && reading.top[0].id === first.next[0], `largest difference ${digits(worst)} on a scale of ${digits(scale)}`);
+
+    const broken = firstBroken(trace.hidden, ids.length, decoder.width);
+    add('finite', broken === null && logits.every(Number.isFinite), broken === null ? 'all states and logits are finite' : `layer ${broken} holds a value that is not finite`);
+    const zero = firstZero(trace.hidden, ids.length * decoder.width);
+    add('no-zero-layer', zero === null, zero === null ? 'every layer holds values' : `layer ${zero} is all zero`);
+  } else {
+    logits = await decoder.lastLogits(ids);
+    add('lens-equals-logits', null, 'not run: the lab cannot look inside this model');
+    const finite = logits.every(Number.isFinite) && logits.some((v) => v !== 0);
+    add('finite', finite, finite ? 'all logits are finite' : 'the logits are not usable numbers');
+    add('no-zero-layer', null, 'not run: the lab cannot look inside this model');
+  }
+
+  if (plain) {
+    const reference = await plain.lastLogits(ids);
+    const worst = largestDifference(logits, reference);
+    add('instrumented-equals-plain', worst <= tolerance * spread(reference), `largest difference ${digits(worst)} on a scale of ${digits(spread(reference))}`);
+  } else add('instrumented-equals-plain', null, 'not run: a second copy of a file this large would not fit beside it');
+  add('webgpu-equals-wasm', null, 'not run: on request only');
+
+  return { passed: checks.every((check) => check.passed !== false), checks };
+}
+
+/** [layers+1, n, width] → the first layer with a NaN or an infinity. */
+function firstBroken(hidden: Float32Array, n: number, width: number): number | null {
+  const at = hidden.findIndex((v) => !Number.isFinite(v));
+  return at < 0 ? null : Math.floor(at / (n * width));
+}
+
+function firstZero(hidden: Float32Array, perLayer: number): number | null {
+  for (let at = 0; at < hidden.length; at += perLayer) if (hidden.subarray(at, at + perLayer).every((v) => v === 0)) return at / perLayer;
+  return null;
+}
+
+function spread(values: Float32Array): number {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const v of values) {
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
+  return Math.max(high - low, 1e-6);
+}
+
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  let worst = a.length === b.length ? 0 : Infinity;
+  for (let i = 0; i < a.length; i++) {
+    const d = Math.abs(a[i] - b[i]);
+    // A NaN must not pass as a small difference.
+    if (!(d <= worst)) worst = Number.isNaN(d) ? Infinity : d;
+  }
+  return worst;
+}
+
+const digits = (x: number): string => (x === 0 ? '0' : x.toExponential(1));

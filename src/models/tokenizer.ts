@@ -1,0 +1,230 @@
+/**
+ * A tokenizer in the hub's layout: text → ids by transformers.js, and what it does not give: the exact bytes of every token,
+ * from which spans and streamed text are made.
+ */
+import { AutoTokenizer, env, type PreTrainedTokenizer } from '@huggingface/transformers';
+import { LabError } from '../runtime/errors';
+import type { Piece } from './spans';
+
+export interface TokenizerFiles {
+  /** Parsed tokenizer.json. */
+  tokenizer: TokenizerJson;
+  /** Parsed tokenizer_config.json. */
+  config: Record<string, unknown>;
+  /** chat_template.jinja, where the template is a file of its own. */
+  template: string | null;
+}
+
+interface Node {
+  type?: string;
+  [key: string]: unknown;
+}
+
+export interface TokenizerJson {
+  added_tokens?: { id: number; content: string; special: boolean }[];
+  normalizer?: Node | null;
+  pre_tokenizer?: Node | null;
+  decoder?: Node | null;
+  model: { type?: string; vocab: Record<string, number> | [string, number][] };
+}
+
+export type ByteRule = 'byte-level' | 'sentencepiece' | 'plain';
+
+export interface Message {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+let loads = 0;
+
+export class TextTokenizer {
+  private readonly piecesById: Map<number, Piece>;
+  private readonly forms: ('NFC' | 'NFKC' | 'NFD' | 'NFKD')[];
+  readonly chatTemplate: string | null;
+  readonly vocabulary: number;
+
+  private constructor(
+    private readonly inner: PreTrainedTokenizer,
+    files: TokenizerFiles,
+  ) {
+    this.piecesById = tokenPieces(files.tokenizer);
+    this.vocabulary = Math.max(...this.piecesById.keys()) + 1;
+    this.forms = nodesOf(files.tokenizer.normalizer)
+      .map((n) => n.type)
+      .filter((t): t is 'NFC' | 'NFKC' | 'NFD' | 'NFKD' => t !== undefined && ['NFC', 'NFKC', 'NFD', 'NFKD'].includes(t));
+    this.chatTemplate = chatTemplateOf(files);
+  }
+
+  /** @throws LabError 'broken-file' when transformers.js cannot make a tokenizer of the files. */
+  static async create(files: TokenizerFiles): Promise<TextTokenizer> {
+    if (!files.tokenizer.model?.vocab)
+      throw new LabError('broken-file', 'tokenizer.json has no vocabulary.', 'Use a repository with a fast tokenizer (tokenizer.json).');
+    try {
+      return new TextTokenizer(await fromMemory(files), files);
+    } catch (error) {
+      throw new LabError(
+        'broken-file',
+        `The tokenizer could not be made: ${error instanceof Error ? error.message : String(error)}`,
+        'The repository may need a tokenizer that transformers.js does not know.',
+        { cause: error },
+      );
+    }
+  }
+
+  /** `special`: let the tokenizer add what it adds by itself (BOS); off for text that a chat template made. */
+  encode(text: string, special: boolean): number[] {
+    const { input_ids } = this.inner(text, { add_special_tokens: special, return_tensor: false });
+    return input_ids.map(Number);
+  }
+
+  piece(id: number): Piece {
+    return this.piecesById.get(id) ?? { bytes: new Uint8Array(), special: false };
+  }
+
+  /** What one token reads like, for labels: never U+FFFD; bytes that are no whole character are shown as ‹E6 B2›. */
+  label(id: number): string {
+    const { bytes } = this.piece(id);
+    try {
+      return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    } catch {
+      return `‹${Array.from(bytes, (b) => b.toString(16).toUpperCase().padStart(2, '0')).join(' ')}›`;
+    }
+  }
+
+  /** The text as the tokenizer will see it. Spans are made on this, so that a composed and a decomposed é fall together. */
+  normalise(text: string): string {
+    return this.forms.reduce((t, form) => t.normalize(form), text);
+  }
+
+  /** @throws LabError 'bad-input' when the template refuses the messages. */
+  chat(messages: Message[]): string {
+    if (this.chatTemplate === null) throw new LabError('bad-input', 'This model has no chat template.', 'Use the completion prompt.');
+    try {
+      const text = this.inner.apply_chat_template(messages as never, {
+        tokenize: false,
+        add_generation_prompt: true,
+        chat_template: this.chatTemplate,
+        // Qwen3 and others think aloud unless told not to; templates that do not know the word ignore it.
+        enable_thinking: false,
+      } as never) as unknown;
+      return String(text);
+    } catch (error) {
+      throw new LabError('bad-input', `The chat template failed: ${error instanceof Error ? error.message : String(error)}`, 'Edit the prompt by hand.', {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** Bytes of generated tokens → text as it grows. A character split over tokens appears with its last one. */
+export class TextStream {
+  private readonly decoder = new TextDecoder('utf-8');
+  private started = false;
+  text = '';
+
+  constructor(
+    private readonly tokenizer: TextTokenizer,
+    private readonly dropFirstSpace: boolean,
+  ) {}
+
+  push(id: number): string {
+    const { bytes, special } = this.tokenizer.piece(id);
+    if (special) return '';
+    const skip = !this.started && this.dropFirstSpace && bytes[0] === 0x20 ? 1 : 0;
+    this.started = true;
+    const added = this.decoder.decode(bytes.subarray(skip), { stream: true });
+    this.text += added;
+    return added;
+  }
+}
+
+/** transformers.js reads files by address only: it is given addresses that only this function answers, from memory. */
+async function fromMemory(files: TokenizerFiles): Promise<PreTrainedTokenizer> {
+  const id = `lab/memory-${++loads}`;
+  const content: Record<string, unknown> = {
+    'tokenizer.json': files.tokenizer,
+    'tokenizer_config.json': files.config,
+  };
+  env.allowLocalModels = false;
+  env.allowRemoteModels = true;
+  env.useBrowserCache = false;
+  env.useCustomCache = false;
+  env.remoteHost = 'https://memory.invalid/';
+  env.fetch = (async (input: RequestInfo | URL) => {
+    const path = new URL(input instanceof Request ? input.url : String(input)).pathname;
+    const name = path.split('/').pop() ?? '';
+    return path.includes(id) && name in content
+      ? new Response(JSON.stringify(content[name]), { headers: { 'Content-Type': 'application/json' } })
+      : new Response('', { status: 404 });
+  }) as typeof fetch;
+  return AutoTokenizer.from_pretrained(id);
+}
+
+function chatTemplateOf(files: TokenizerFiles): string | null {
+  const given = files.config['chat_template'];
+  if (typeof given === 'string') return given;
+  if (Array.isArray(given)) {
+    const named = given as { name: string; template: string }[];
+    return (named.find((t) => t.name === 'default') ?? named[0])?.template ?? null;
+  }
+  return files.template;
+}
+
+/** A normalizer, pre-tokenizer or decoder and, where it is a sequence, its members. */
+function nodesOf(node: Node | null | undefined): Node[] {
+  if (!node) return [];
+  const children = ['normalizers', 'pretokenizers', 'decoders'].flatMap((key) => (node[key] as Node[] | undefined) ?? []);
+  return [node, ...children.flatMap(nodesOf)];
+}
+
+export function byteRule(json: TokenizerJson): ByteRule {
+  const decoders = nodesOf(json.decoder).map((n) => n.type);
+  if (decoders.includes('ByteLevel')) return 'byte-level';
+  if (decoders.includes('ByteFallback') || decoders.includes('Metaspace') || decoders.includes('Replace')) return 'sentencepiece';
+  if (nodesOf(json.pre_tokenizer).some((n) => n.type === 'ByteLevel')) return 'byte-level';
+  return 'plain';
+}
+
+/** The bytes of every token. */
+export function tokenPieces(json: TokenizerJson): Map<number, Piece> {
+  const rule = byteRule(json);
+  const encoder = new TextEncoder();
+  const pieces = new Map<number, Piece>();
+  const { vocab } = json.model;
+  const add = (token: string, id: number): void => {
+    pieces.set(id, { bytes: bytesOf(token, rule, encoder), special: false });
+  };
+  if (Array.isArray(vocab)) vocab.forEach(([token], id) => add(token, id));
+  else for (const [token, id] of Object.entries(vocab)) add(token, id);
+  // Added tokens stand for their own text, whatever the rule.
+  for (const { id, content, special } of json.added_tokens ?? []) pieces.set(id, { bytes: encoder.encode(content), special });
+  return pieces;
+}
+
+function bytesOf(token: string, rule: ByteRule, encoder: TextEncoder): Uint8Array {
+  if (rule === 'byte-level') {
+    const bytes: number[] = [];
+    for (const char of token) {
+      const byte = BYTE_OF_CHAR.get(char);
+      if (byte === undefined) return encoder.encode(token);
+      bytes.push(byte);
+    }
+    return Uint8Array.from(bytes);
+  }
+  if (rule === 'sentencepiece') {
+    const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token);
+    return byte ? Uint8Array.of(parseInt(byte[1], 16)) : encoder.encode(token.replaceAll('▁', ' '));
+  }
+  return encoder.encode(token);
+}
+
+/** GPT-2's table: printable bytes stand for themselves, the other 68 for the code points from U+0100 on, in order. */
+const BYTE_OF_CHAR: ReadonlyMap<string, number> = (() => {
+  const map = new Map<string, number>();
+  let next = 0x100;
+  for (let byte = 0; byte < 256; byte++) {
+    const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
+    map.set(String.fromCodePoint(printable ? byte : next++), byte);
+  }
+  return map;
+})();

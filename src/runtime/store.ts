@@ -1,0 +1,199 @@
+/**
+ * Downloads kept on this device, in the origin's private file system: unlike the Cache API it can hold half a file, which is
+ * what makes a download resumable. Each file is two entries: `<key>.bin`, and `<key>.json` that says what it is. A file counts
+ * as complete only when its JSON says so, which is written last.
+ */
+import type { StoredFileInfo } from '../types';
+import { toLabError } from './errors';
+
+/** An open file of the store. One writer at a time, enforced by the browser's lock on the handle. */
+export interface StoredFile {
+  readonly complete: boolean;
+  readonly length: number;
+  readonly sha256: string | null;
+  etag: string | null;
+  /** The bytes kept so far, in a new buffer with `slack` free bytes behind them. */
+  read(slack: number): Uint8Array<ArrayBuffer>;
+  /** False when the disk is full. */
+  append(chunk: Uint8Array<ArrayBuffer>): boolean;
+  finish(sha256: string | null): Promise<void>;
+  clear(): Promise<void>;
+  close(): void;
+}
+
+export interface FileStore {
+  /** null when the file cannot be kept (no store, or another tab is writing it): the caller then works in memory. */
+  open(url: string): Promise<StoredFile | null>;
+  list(): Promise<StoredFileInfo[]>;
+  delete(url: string): Promise<void>;
+}
+
+const FOLDER = 'lab-files';
+
+interface Meta {
+  url: string;
+  etag: string | null;
+  sha256: string | null;
+  complete: boolean;
+  bytes: number;
+  time: string;
+}
+
+/** The store of this origin, or null where the browser has none (private windows of some browsers, old Safari). */
+export async function openStore(): Promise<FileStore | null> {
+  try {
+    const root = await navigator.storage.getDirectory();
+    const folder = await root.getDirectoryHandle(FOLDER, { create: true });
+    return new OpfsStore(folder);
+  } catch {
+    return null;
+  }
+}
+
+class OpfsStore implements FileStore {
+  constructor(private readonly folder: FileSystemDirectoryHandle) {}
+
+  async open(url: string): Promise<StoredFile | null> {
+    const key = await keyOf(url);
+    let access: FileSystemSyncAccessHandle | null = null;
+    try {
+      const meta = await this.readMeta(`${key}.json`);
+      const handle = await this.folder.getFileHandle(`${key}.bin`, { create: true });
+      access = await handle.createSyncAccessHandle();
+      const file = new OpfsFile(url, access, meta, (m) => this.writeMeta(`${key}.json`, m));
+      // Data without a description, or a complete file of the wrong length, is what a crash left behind.
+      if ((!meta && access.getSize() > 0) || (meta?.complete && access.getSize() !== meta.bytes)) await file.clear();
+      return file;
+    } catch {
+      access?.close();
+      return null;
+    }
+  }
+
+  async list(): Promise<StoredFileInfo[]> {
+    const files: StoredFileInfo[] = [];
+    for await (const [name, handle] of this.folder.entries()) {
+      if (!name.endsWith('.json') || handle.kind !== 'file') continue;
+      const meta = await this.readMeta(name);
+      if (!meta) continue;
+      const data = await this.folder.getFileHandle(name.replace(/json$/, 'bin')).catch(() => null);
+      const bytes = data ? (await data.getFile()).size : 0;
+      files.push({ url: meta.url, bytes, complete: meta.complete, time: meta.time });
+    }
+    return files.sort((a, b) => (a.url < b.url ? -1 : 1));
+  }
+
+  async delete(url: string): Promise<void> {
+    const key = await keyOf(url);
+    for (const name of [`${key}.json`, `${key}.bin`])
+      await this.folder.removeEntry(name).catch((error: unknown) => {
+        if (!(error instanceof DOMException && error.name === 'NotFoundError')) throw toLabError(error, 'internal', 'delete');
+      });
+  }
+
+  private async readMeta(name: string): Promise<Meta | null> {
+    try {
+      const handle = await this.folder.getFileHandle(name);
+      return JSON.parse(await (await handle.getFile()).text()) as Meta;
+    } catch {
+      return null;
+    }
+  }
+
+  private async writeMeta(name: string, meta: Meta): Promise<void> {
+    const handle = await this.folder.getFileHandle(name, { create: true });
+    const access = await handle.createSyncAccessHandle();
+    try {
+      access.truncate(0);
+      access.write(new TextEncoder().encode(JSON.stringify(meta)), { at: 0 });
+      access.flush();
+    } finally {
+      access.close();
+    }
+  }
+}
+
+class OpfsFile implements StoredFile {
+  etag: string | null;
+  private described: boolean;
+  private closed = false;
+
+  constructor(
+    private readonly url: string,
+    private readonly access: FileSystemSyncAccessHandle,
+    private meta: Meta | null,
+    private readonly write: (meta: Meta) => Promise<void>,
+  ) {
+    this.etag = meta?.etag ?? null;
+    this.described = meta !== null;
+  }
+
+  get complete(): boolean {
+    return this.meta?.complete ?? false;
+  }
+
+  get sha256(): string | null {
+    return this.meta?.sha256 ?? null;
+  }
+
+  get length(): number {
+    return this.access.getSize();
+  }
+
+  read(slack: number): Uint8Array<ArrayBuffer> {
+    const size = this.access.getSize();
+    const bytes = new Uint8Array(new ArrayBuffer(size + slack), 0, size);
+    this.access.read(bytes, { at: 0 });
+    return bytes;
+  }
+
+  append(chunk: Uint8Array<ArrayBuffer>): boolean {
+    try {
+      // The description goes first and is not waited for: without it the data would be thrown away as a crash's remains.
+      if (!this.described) {
+        this.described = true;
+        this.pending = this.write(this.describe(false, null)).catch(() => undefined);
+      }
+      return this.access.write(chunk, { at: this.access.getSize() }) === chunk.length;
+    } catch {
+      return false;
+    }
+  }
+  private pending: Promise<void> = Promise.resolve();
+
+  async finish(sha256: string | null): Promise<void> {
+    try {
+      await this.pending;
+      this.access.flush();
+      this.meta = this.describe(true, sha256);
+      await this.write(this.meta);
+    } catch {
+      // A description that cannot be written costs a download next time, nothing now.
+    }
+  }
+
+  async clear(): Promise<void> {
+    await this.pending;
+    this.access.truncate(0);
+    this.access.flush();
+    this.meta = null;
+    this.described = false;
+    this.etag = null;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.access.flush();
+    this.access.close();
+  }
+
+  private describe(complete: boolean, sha256: string | null): Meta {
+    return { url: this.url, etag: this.etag, sha256, complete, bytes: this.access.getSize(), time: new Date().toISOString() };
+  }
+}
+
+async function keyOf(url: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(url)));
+  return Array.from(digest.subarray(0, 16), (b) => b.toString(16).padStart(2, '0')).join('');
+}

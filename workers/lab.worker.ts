@@ -1,0 +1,47 @@
+/** Wires the lab to the page; nothing else lives here. */
+import { expose } from 'comlink';
+import { Lab } from '../src/lab';
+import { refuseWebGPU } from '../src/runtime/capabilities';
+import { LabError } from '../src/runtime/errors';
+import { installErrorTransfer, type Calls, type Endpoint, type WireEvent } from '../src/wire';
+
+installErrorTransfer();
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+const post = (event: WireEvent): void => scope.postMessage(event);
+/** The page's address travels in the worker's name: the worker's own script lies somewhere under assets/. */
+const lab = new Lab(scope.name);
+const controllers = new Map<number, AbortController>();
+
+const endpoint: Endpoint = {
+  async call(id, method, args) {
+    const controller = new AbortController();
+    controllers.set(id, controller);
+    const call: Calls = {
+      signal: controller.signal,
+      onProgress: (progress) => post({ lab: 'progress', call: id, progress }),
+      onToken: (token) => post({ lab: 'token', call: id, token }),
+    };
+    try {
+      const run = lab[method] as (...args: unknown[]) => Promise<unknown>;
+      return await run.apply(lab, [...args, call]);
+    } finally {
+      controllers.delete(id);
+    }
+  },
+  cancel: (id) => controllers.get(id)?.abort(new LabError('cancelled', 'Cancelled.')),
+  cancelAll: () => lab.cancelAll(),
+  setToken: (host, token) => lab.setToken(host, token),
+  setFiles: (id, files) => lab.setFiles(id, files),
+  refuseWebGPU,
+};
+expose(endpoint);
+
+// A dead worker sends no message. This lock is freed by the browser when the worker ends, however it ends: the page waits for it.
+const lock = navigator.locks ? `lab-worker-${crypto.randomUUID()}` : null;
+if (lock)
+  void navigator.locks.request(lock, () => {
+    post({ lab: 'ready', lock });
+    return new Promise<never>(() => undefined);
+  });
+else post({ lab: 'ready', lock: null });
