@@ -1,0 +1,169 @@
+/**
+ * The statistics of a study. Compared with NumPy and SciPy in tests/fixtures/study/stats.json.
+ *
+ * No p-values: cells are few and not independent (models share families, languages share questions), so the lab shows
+ * coefficients with bootstrap intervals and n, and refuses to draw a line through fewer than five points.
+ */
+import { seeded } from '../xmrc/random';
+
+export const FEWEST_POINTS = 5;
+export const RESAMPLES = 1000;
+export const LEVEL = 0.95;
+
+export interface Interval {
+  low: number;
+  high: number;
+}
+export interface Estimate extends Interval {
+  value: number;
+  n: number;
+}
+
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum / values.length;
+}
+
+/** Population standard deviation (ddof = 0), as the phasing-stability formula needs it: it is at most 0.5 for values in 0..1. */
+export function sd(values: ArrayLike<number>): number {
+  const m = mean(values);
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += (values[i] - m) ** 2;
+  return Math.sqrt(sum / values.length);
+}
+
+/** Linear interpolation between order statistics: NumPy's default and Hyndman–Fan type 7. `sorted` ascending. */
+export function quantile(sorted: ArrayLike<number>, q: number): number {
+  const at = (sorted.length - 1) * q;
+  const low = Math.floor(at);
+  const high = Math.min(low + 1, sorted.length - 1);
+  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+}
+
+export interface BootstrapOptions {
+  seed?: number;
+  resamples?: number;
+  level?: number;
+}
+
+/**
+ * Percentile bootstrap (Efron 1979): items are drawn with replacement, `statistic` sees their indices. Statistics that are not
+ * finite on a resample (a correlation of equal values) are left out of the percentiles.
+ */
+export function bootstrap(n: number, statistic: (indices: Uint32Array) => number, options: BootstrapOptions = {}): Interval {
+  const { seed = 1, resamples = RESAMPLES, level = LEVEL } = options;
+  const random = seeded(seed);
+  const indices = new Uint32Array(n);
+  const found: number[] = [];
+  for (let r = 0; r < resamples; r++) {
+    for (let i = 0; i < n; i++) indices[i] = Math.floor(random() * n);
+    const s = statistic(indices);
+    if (Number.isFinite(s)) found.push(s);
+  }
+  if (found.length === 0) return { low: NaN, high: NaN };
+  const sorted = Float64Array.from(found).sort();
+  return { low: quantile(sorted, (1 - level) / 2), high: quantile(sorted, (1 + level) / 2) };
+}
+
+export function meanOf(values: ArrayLike<number>, indices: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < indices.length; i++) sum += values[indices[i]];
+  return sum / indices.length;
+}
+
+/** Mean with its percentile interval. */
+export function estimateMean(values: ArrayLike<number>, options?: BootstrapOptions): Estimate {
+  if (values.length === 0) return { value: NaN, low: NaN, high: NaN, n: 0 };
+  return { value: mean(values), n: values.length, ...bootstrap(values.length, (i) => meanOf(values, i), options) };
+}
+
+/** mean(numerator) / mean(denominator) over the same items, resampled together. */
+export function estimateRatio(numerator: ArrayLike<number>, denominator: ArrayLike<number>, options?: BootstrapOptions): Estimate {
+  const n = numerator.length;
+  if (n !== denominator.length) throw new RangeError('a ratio needs the same items above and below');
+  if (n === 0) return { value: NaN, low: NaN, high: NaN, n: 0 };
+  return { value: mean(numerator) / mean(denominator), n, ...bootstrap(n, (i) => meanOf(numerator, i) / meanOf(denominator, i), options) };
+}
+
+/** NaN where one side does not vary. */
+export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  const mx = mean(x);
+  const my = mean(y);
+  let xy = 0;
+  let xx = 0;
+  let yy = 0;
+  for (let i = 0; i < x.length; i++) {
+    xy += (x[i] - mx) * (y[i] - my);
+    xx += (x[i] - mx) ** 2;
+    yy += (y[i] - my) ** 2;
+  }
+  return xx === 0 || yy === 0 ? NaN : Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy)));
+}
+
+/** Ranks from 1, ties sharing their mean rank. */
+export function ranks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from(values, (_, i) => i).sort((a, b) => values[a] - values[b]);
+  const out = new Float64Array(values.length);
+  for (let i = 0; i < order.length; ) {
+    let j = i;
+    while (j + 1 < order.length && values[order[j + 1]] === values[order[i]]) j++;
+    for (let k = i; k <= j; k++) out[order[k]] = (i + j) / 2 + 1;
+    i = j + 1;
+  }
+  return out;
+}
+
+export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  return pearson(ranks(x), ranks(y));
+}
+
+/** Ordinary least squares y = intercept + slope · x. */
+export function regression(x: ArrayLike<number>, y: ArrayLike<number>): { slope: number; intercept: number; slopeError: number } {
+  const mx = mean(x);
+  const my = mean(y);
+  let xy = 0;
+  let xx = 0;
+  for (let i = 0; i < x.length; i++) {
+    xy += (x[i] - mx) * (y[i] - my);
+    xx += (x[i] - mx) ** 2;
+  }
+  const slope = xy / xx;
+  const intercept = my - slope * mx;
+  let residual = 0;
+  for (let i = 0; i < x.length; i++) residual += (y[i] - intercept - slope * x[i]) ** 2;
+  return { slope, intercept, slopeError: Math.sqrt(residual / (x.length - 2) / xx) };
+}
+
+export interface Relation {
+  n: number;
+  pearson: number;
+  pearsonInterval: Interval;
+  spearman: number;
+  spearmanInterval: Interval;
+  slope: number;
+  intercept: number;
+  slopeError: number;
+}
+export interface Refused {
+  n: number;
+  refused: string;
+}
+
+/** Everything said about two columns of points, or why nothing is said. */
+export function relate(x: ArrayLike<number>, y: ArrayLike<number>, options?: BootstrapOptions): Relation | Refused {
+  const n = x.length;
+  if (n !== y.length) throw new RangeError('every point needs both coordinates');
+  if (n < FEWEST_POINTS) return { n, refused: `${n} point${n === 1 ? '' : 's'}: at least ${FEWEST_POINTS} are needed for a line` };
+  const r = pearson(x, y);
+  if (!Number.isFinite(r)) return { n, refused: 'the points do not vary in one direction' };
+  const at = (v: ArrayLike<number>, indices: Uint32Array): Float64Array => Float64Array.from(indices, (i) => v[i]);
+  return {
+    n,
+    pearson: r,
+    pearsonInterval: bootstrap(n, (i) => pearson(at(x, i), at(y, i)), options),
+    spearman: spearman(x, y),
+    spearmanInterval: bootstrap(n, (i) => spearman(at(x, i), at(y, i)), options),
+    ...regression(x, y),
+  };
+}

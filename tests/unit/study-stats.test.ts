@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { bootstrap, estimateMean, estimateRatio, mean, pearson, quantile, ranks, regression, relate, sd, spearman } from '../../src/study/stats';
+import goldens from '../fixtures/study/stats.json';
+
+describe.each(goldens)('against NumPy and SciPy: $kind', (g) => {
+  const close = (a: number, b: number) => expect(Math.abs(a - b)).toBeLessThan(1e-9);
+  it('moments, quantiles, ranks', () => {
+    close(mean(g.x), g.mean);
+    close(sd(g.x), g.sd);
+    const sorted = Float64Array.from(g.x).sort();
+    [0, 0.025, 0.3, 0.5, 0.975, 1].forEach((q, i) => close(quantile(sorted, q), g.quantiles[i]));
+    expect(Array.from(ranks(g.x))).toEqual(g.ranks);
+  });
+  it('correlation and regression', () => {
+    close(pearson(g.x, g.y), g.pearson);
+    close(spearman(g.x, g.y), g.spearman);
+    const r = regression(g.x, g.y);
+    close(r.slope, g.slope);
+    close(r.intercept, g.intercept);
+    expect(Math.abs(r.slopeError - g.slopeError)).toBeLessThan(1e-7);
+  });
+  it('bootstrap: equal with the same draws, near SciPy with its own', () => {
+    const same = estimateMean(g.x, { seed: 3, resamples: 200 });
+    close(same.low, g.bootstrap[0]);
+    close(same.high, g.bootstrap[1]);
+    const many = estimateMean(g.x, { resamples: 20000 });
+    const width = g.scipyBootstrap[1] - g.scipyBootstrap[0];
+    expect(Math.abs(many.low - g.scipyBootstrap[0]) / width).toBeLessThan(0.03);
+    expect(Math.abs(many.high - g.scipyBootstrap[1]) / width).toBeLessThan(0.03);
+  });
+});
+
+describe('refusing', () => {
+  it('draws no line through fewer than five points', () => {
+    expect(relate([1, 2, 3, 4], [1, 2, 3, 4])).toEqual({ n: 4, refused: '4 points: at least 5 are needed for a line' });
+    expect(relate([1, 1, 1, 1, 1], [1, 2, 3, 4, 5])).toMatchObject({ refused: expect.stringContaining('do not vary') as string });
+    expect(() => relate([1], [])).toThrow('both coordinates');
+    const r = relate([1, 2, 3, 4, 5], [1, 2, 3, 4, 5.5]);
+    expect(r).toMatchObject({ n: 5, spearman: 1 });
+  });
+  it('says NaN of nothing', () => {
+    expect(estimateMean([]).value).toBeNaN();
+    expect(bootstrap(3, () => NaN).low).toBeNaN();
+    expect(() => estimateRatio([1], [])).toThrow('same items');
+  });
+});
+
+describe('intervals', () => {
+  it('cover a known mean about as often as they say', () => {
+    let covered = 0;
+    for (let k = 0; k < 200; k++) {
+      const values = Array.from({ length: 40 }, (_, i) => ((Math.sin(k * 97.3 + i * 12.9898) * 43758.5453) % 1 + 1) % 1);
+      const e = estimateMean(values, { seed: k, resamples: 300 });
+      if (e.low <= 0.5 && e.high >= 0.5) covered++;
+    }
+    expect(covered / 200).toBeGreaterThan(0.88);
+  });
+  it('of a ratio pair the items', () => {
+    const r = estimateRatio([0.5, 0.25, 0.5], [1, 0.5, 1]);
+    expect(r).toMatchObject({ value: 0.5, low: 0.5, high: 0.5, n: 3 });
+  });
+});
