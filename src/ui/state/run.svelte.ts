@@ -2,7 +2,7 @@
  * What is on show: a recording at first, then the reader's own runs. A run is one asked probe and, for comparison, the same
  * item asked in other languages, English first. The latest ask wins.
  */
-import { LANGUAGES, type Answer, type Ask, type Language, type Probe, type TokenInfo } from '../../types';
+import { LANGUAGES, type Answer, type Ask, type Language, type LensCell, type Probe, type TokenInfo } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
@@ -22,6 +22,7 @@ class Run {
   stream = $state('');
   answer: Answer | null = $state.raw(null);
   shown: Shown | null = $state.raw(null);
+  grid: { of: Probe; cells: LensCell[] } | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
   #turn = 0;
   #abort: AbortController | null = null;
@@ -59,6 +60,17 @@ class Run {
       this.answer = main.answer;
       this.shown = { source: 'live', main, others: [] };
       if ('item' in ask && ask.questionLanguage !== 'en') await this.#add(ask, ['en'], signal, mine);
+    });
+  }
+
+  /** The lens at every question token, the readout and the answer: a run of its own, made when its picture is opened. */
+  async readGrid(): Promise<void> {
+    const main = this.shown?.main;
+    if (!main || !model.loaded || this.shown?.source !== 'live' || this.grid?.of === main) return;
+    const positions = main.tokens.flatMap((t, i) => (t.group === 'question' || t.group === 'readout' || t.group === 'answer' ? [i] : []));
+    await this.#work('comparing', async (signal, mine) => {
+      const probe = await (await getLab()).probe(main.ask, { signal, states: false, lensPositions: positions });
+      if (mine()) this.grid = { of: main, cells: probe.lens };
     });
   }
 

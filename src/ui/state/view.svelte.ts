@@ -2,7 +2,8 @@
 import type { BasisKind } from '../../probe/projection';
 import type { Device, Language, Scenario, TokenGroup } from '../../types';
 
-export const TABS = ['trajectories', 'curves', 'lens', 'prompt', 'phases', 'compare', 'models'] as const;
+/** The views below the first two pictures. */
+export const TABS = ['prompt', 'curves', 'lens', 'phases', 'compare', 'models'] as const;
 export type Tab = (typeof TABS)[number];
 
 export interface View {
@@ -25,7 +26,7 @@ export interface View {
 }
 
 export const view: View = $state({
-  tab: 'trajectories',
+  tab: 'prompt',
   mode: 'item',
   set: 'world',
   item: null,
