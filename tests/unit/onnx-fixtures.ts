@@ -19,6 +19,11 @@ export interface Golden {
   hidden: { dims: number[]; data: Float32Array };
   /** [n, vocab] */
   logits: { dims: number[]; data: Float32Array };
+  /**
+   * [L+1, vocab], fp32 files only: logits of the last row when h[l] at the middle position is replaced by h[l] of position 1
+   * (of the middle row for l = L, which nothing after it sees).
+   */
+  patched: { dims: number[]; data: Float32Array } | null;
 }
 
 export interface Fixture {
@@ -42,9 +47,13 @@ export function fixture(name: string): Fixture {
   const at = join(MODELS, folder);
   const dtype = file.replace(/^model_?/, '');
   const suffix = existsSync(join(at, `golden_${dtype}.json`)) ? `_${dtype}` : '';
-  const meta = JSON.parse(readFileSync(join(at, `golden${suffix}.json`), 'utf8')) as { ids: number[]; greedy: number[]; hidden: number[]; logits: number[] };
+  const meta = JSON.parse(readFileSync(join(at, `golden${suffix}.json`), 'utf8')) as { ids: number[]; greedy: number[]; hidden: number[]; logits: number[]; patched?: number[] };
   const floats = new Float32Array(new Uint8Array(readFileSync(join(at, `golden${suffix}.f32`))).buffer);
-  const size = meta.hidden.reduce((a, b) => a * b);
+  let taken = 0;
+  const take = (dims: number[]) => {
+    const size = dims.reduce((a, b) => a * b);
+    return { dims, data: floats.subarray(taken, (taken += size)) };
+  };
   const data = join(at, 'onnx', `${file}.onnx_data`);
   return {
     name,
@@ -54,8 +63,9 @@ export function fixture(name: string): Fixture {
     golden: {
       ids: meta.ids,
       greedy: meta.greedy,
-      hidden: { dims: meta.hidden, data: floats.subarray(0, size) },
-      logits: { dims: meta.logits, data: floats.subarray(size) },
+      hidden: take(meta.hidden),
+      logits: take(meta.logits),
+      patched: meta.patched && suffix === '' && dtype === '' ? take(meta.patched) : null,
     },
   };
 }
