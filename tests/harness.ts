@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize, resolve } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+// @ts-expect-error a plain script, shared with the shell
 import { findChromium } from './chromium.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
