@@ -1,0 +1,46 @@
+/** Where studies live. The engine and the exports know this interface only; tests may use the one in memory. */
+import type { ErrorType } from '../xmrc/errors';
+import type { StudyDesign } from './design';
+import type { CellResult } from './result';
+
+export interface StudyEntry {
+  design: StudyDesign;
+  /** Number of finished cells. */
+  done: number;
+}
+
+export interface StudyStore {
+  putStudy(design: StudyDesign): Promise<void>;
+  getStudy(id: string): Promise<StudyDesign | null>;
+  listStudies(): Promise<StudyEntry[]>;
+  deleteStudy(id: string): Promise<void>;
+  /** Durable when it resolves. Rejects with `StorageFull` when there is no room. */
+  putCell(result: CellResult): Promise<void>;
+  /** Many at once, all or none: for imports. */
+  putCells(results: readonly CellResult[]): Promise<void>;
+  getCell(study: string, id: string): Promise<CellResult | null>;
+  doneIds(study: string): Promise<Set<string>>;
+  /** All finished cells, in batches, in the order of their ids. Never holds more than one batch. */
+  batches(study: string): AsyncIterable<CellResult[]>;
+  /** A reader's correction of an error type; null takes it back. */
+  correct(study: string, id: string, type: ErrorType | null): Promise<void>;
+}
+
+export class StorageFull extends Error {
+  readonly code = 'storage-full';
+  constructor(cause?: unknown) {
+    super('The browser has no room left for results. Export and delete an older study or a downloaded model, then go on; nothing finished is lost.', { cause });
+    this.name = 'StorageFull';
+  }
+}
+
+export function applyCorrection(result: CellResult, type: ErrorType | null): CellResult {
+  const { corrected: _, ...rest } = result;
+  return type === null || type === result.error.type ? rest : { ...rest, corrected: type };
+}
+
+export async function allCells(store: StudyStore, study: string): Promise<CellResult[]> {
+  const out: CellResult[] = [];
+  for await (const batch of store.batches(study)) for (const r of batch) out.push(r);
+  return out;
+}
