@@ -1,0 +1,168 @@
+/** The built page from a sub-path, used as a reader uses it. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { launch, serve, visit, type Served } from '../harness';
+import { ask, axe, overflow, ready, tabTo } from './steps';
+
+let served: Served;
+let browser: Browser;
+beforeAll(async () => {
+  served = await serve();
+  browser = await launch({ webgpu: 'off' });
+});
+afterAll(async () => {
+  await browser?.close();
+  await served?.close();
+});
+
+describe('a first visit', () => {
+  test('loads by itself, answers, scores and draws; no other host is asked', async () => {
+    const { page, foreign, errors, close } = await visit(browser, served.url);
+    await ready(page);
+    await page.getByLabel('Question in').selectOption('de');
+    await ask(page);
+    const answer = page.locator('.answer [role=status]');
+    expect((await answer.textContent())?.trim()).not.toBe('');
+    expect(await page.locator('.answer dl').textContent()).toMatch(/Gold.*F1 \d+ · EM \d+/);
+    await page.locator('svg.chart-trajectory').waitFor();
+    await page.locator('svg.chart-lens-column').waitFor();
+    expect(await page.locator('svg.chart-trajectory [data-language=en]').count()).toBeGreaterThan(0);
+
+    // one slider lights the same layer in both pictures
+    await page.getByRole('slider').fill('2');
+    for (const chart of ['trajectory', 'lens-column'])
+      expect(await page.locator(`svg.chart-${chart} .is-lit[data-layer="2"]`).count(), chart).toBeGreaterThan(0);
+
+    expect(foreign).toEqual([]);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  test('another item and other languages change what is read', async () => {
+    const { page, close } = await visit(browser, served.url);
+    await ready(page);
+    const passage = page.locator('.context.text');
+    const before = await passage.textContent();
+    for (let i = 0; i < 8; i++) await page.getByRole('button', { name: 'Next item' }).click();
+    await page.getByLabel('Passage in').selectOption('ar');
+    expect(await passage.textContent()).not.toBe(before);
+    expect(await passage.getAttribute('lang')).toBe('ar');
+    expect(await passage.evaluate((el) => getComputedStyle(el).direction)).toBe('rtl');
+    expect(await page.locator('.scenario').textContent()).toMatch(/^x-y/);
+    await page.getByRole('button', { name: / of \d+/ }).click();
+    await page.getByLabel('Search items').fill('zzzz');
+    await page.getByText('Nothing found').waitFor();
+    await page.keyboard.press('Escape');
+    await close();
+  });
+
+  test('own text: an empty question cannot be asked, strange words are named', async () => {
+    const { page, close } = await visit(browser, served.url);
+    await ready(page);
+    await page.getByRole('button', { name: 'Your own' }).click();
+    expect(await page.getByRole('button', { name: 'Ask', exact: true }).isDisabled()).toBe(true);
+    await page.getByLabel('Passage', { exact: true }).fill('Zeppelins cruise above Uzbekistan. Carlo lives in Brno.');
+    await page.getByLabel('Question', { exact: true }).fill('Where does Carlo live?');
+    expect(await page.locator('.out').textContent()).toMatch(/Zeppelins.*Uzbekistan/s);
+    await ask(page);
+    await page.locator('svg.chart-trajectory').waitFor();
+    await close();
+  });
+
+  test('a text longer than the model’s window is refused with the limit named; the page stays usable', async () => {
+    const { page, close } = await visit(browser, served.url);
+    await ready(page);
+    await page.getByRole('button', { name: 'Your own' }).click();
+    await page.getByLabel('Passage', { exact: true }).fill('Carlo lives in Brno. '.repeat(2000));
+    await page.getByLabel('Question', { exact: true }).fill('Where?');
+    await page.getByRole('button', { name: 'Ask', exact: true }).click();
+    const alert = page.locator('.answer [role=alert]');
+    await alert.waitFor({ timeout: 60_000 });
+    expect(await alert.textContent()).toMatch(/\d+/);
+    await page.getByRole('button', { name: 'Prepared' }).click();
+    await ask(page);
+    await close();
+  });
+});
+
+test('with the keyboard alone: from the first page to an exported file', async () => {
+  const { page, close } = await visit(browser, served.url);
+  await ready(page);
+  await tabTo(page, /^Question in/);
+  await page.keyboard.press('ArrowDown');
+  await tabTo(page, /^Ask$/);
+  await page.keyboard.press('Enter');
+  await page.getByText('Measured just now with').waitFor({ timeout: 120_000 });
+  await tabTo(page, /^Layer/);
+  const slider = page.getByRole('slider');
+  const top = Number(await slider.inputValue());
+  await page.keyboard.press('ArrowLeft');
+  expect(Number(await slider.inputValue())).toBe(top - 1);
+  await tabTo(page, /^Picture/);
+  await page.keyboard.press('ArrowLeft');
+  expect(Number(await slider.inputValue())).toBe(top - 2);
+  await tabTo(page, /^CSV$/);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+  expect(download.suggestedFilename()).toMatch(/\.csv$/);
+  expect(await readFile(await download.path(), 'utf8')).toMatch(/layer/i);
+  await tabTo(page, /^Prompt$/);
+  await page.keyboard.press('ArrowRight');
+  expect(await page.getByRole('tab', { selected: true }).textContent()).not.toBe('Prompt');
+  await close();
+});
+
+describe('every screen', () => {
+  for (const [width, scheme] of [
+    [1440, 'light'],
+    [390, 'dark'],
+  ] as const) {
+    test(`has no axe violation and is not wider than its window: ${width} px, ${scheme}`, async () => {
+      const { page, close } = await visit(browser, served.url);
+      await page.setViewportSize({ width, height: 844 });
+      await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+      await page.reload();
+      expect(await axe(page), 'before anything is asked').toEqual([]);
+      await ready(page);
+      await ask(page);
+      for (const tab of await page.getByRole('tab').all()) {
+        await tab.click();
+        expect(await axe(page), (await tab.textContent()) ?? '').toEqual([]);
+        expect(await overflow(page)).toBeLessThanOrEqual(0);
+      }
+      await page.locator('.chip summary').click();
+      expect(await axe(page), 'model panel').toEqual([]);
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: / of \d+/ }).click();
+      expect(await axe(page), 'item dialog').toEqual([]);
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Your own' }).click();
+      expect(await axe(page), 'own text').toEqual([]);
+      expect(await overflow(page)).toBeLessThanOrEqual(0);
+      await close();
+    });
+  }
+});
+
+test('JavaScript on the main thread before a model is asked for: at most 150 kB gzipped', async () => {
+  const { gzipSync } = await import('node:zlib');
+  const dist = resolve(import.meta.dirname, '../../dist');
+  const { page, close } = await visit(browser, served.url);
+  await page.waitForLoadState('networkidle');
+  // what the page itself has loaded as script; the worker's files are not among its own resource entries
+  const names = await page.evaluate(() =>
+    performance
+      .getEntriesByType('resource')
+      .map((e) => e.name)
+      .filter((n) => /\.m?js$/.test(new URL(n).pathname)),
+  );
+  let total = 0;
+  for (const name of new Set(names)) {
+    if (/lab\.worker/.test(name)) continue;
+    total += gzipSync(await readFile(resolve(dist, new URL(name).pathname.replace('/lab/', '')))).length;
+  }
+  expect(total).toBeGreaterThan(10_000);
+  expect(total).toBeLessThanOrEqual(150_000);
+  await close();
+});

@@ -1,0 +1,51 @@
+/** Steps a reader takes, shared by the e2e tests. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Page } from 'playwright-core';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** Until the bundled model has been loaded and has passed its own test. */
+export async function ready(page: Page): Promise<void> {
+  await page.getByText('✓ tested').waitFor({ state: 'attached', timeout: 120_000 });
+}
+
+/** Presses Ask and waits for the pictures of that run. */
+export async function ask(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Ask', exact: true }).click();
+  await page.getByText('Measured just now with').waitFor({ timeout: 120_000 });
+  await page.getByRole('button', { name: 'Ask', exact: true }).waitFor({ timeout: 120_000 });
+}
+
+/** What axe finds wrong, one line each. */
+export async function axe(page: Page): Promise<string[]> {
+  if (!(await page.evaluate(() => 'axe' in window))) {
+    await page.evaluate(await readFile(resolve(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8'));
+  }
+  // colours in motion are judged at rest
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getTiming().iterations !== Infinity).map((a) => a.finished)));
+  return page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: { run(o: object): Promise<{ violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[] }> } };
+    const { violations } = await axe.run({ resultTypes: ['violations'] });
+    return violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(' ')}: ${n.failureSummary.split('\n').slice(1, 2).join('').trim()}`));
+  });
+}
+
+/** Tab, until what has the focus has this accessible text; fails after `most` presses. */
+export async function tabTo(page: Page, text: RegExp, most = 60): Promise<void> {
+  const seen: string[] = [];
+  for (let i = 0; i < most; i++) {
+    await page.keyboard.press('Tab');
+    const name = await page.evaluate(() => {
+      const el = document.activeElement as HTMLElement | null;
+      const labelled = el?.getAttribute('aria-label') ?? (el as HTMLInputElement | null)?.labels?.[0]?.textContent ?? el?.textContent ?? '';
+      return labelled.replace(/\s+/g, ' ').trim();
+    });
+    seen.push(name.slice(0, 40));
+    if (text.test(name)) return;
+  }
+  throw new Error(`Tab never reached ${text}; it passed ${seen.join(' | ')}`);
+}
+
+/** Nothing may be wider than the window. */
+export const overflow = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
