@@ -16,6 +16,8 @@ export interface LabelRequest {
   size: number;
   /** Never left out; takes its best place even over another. */
   must?: boolean;
+  /** Only places right beside the anchor: for labels too slight to be searched for. */
+  near?: boolean;
 }
 export interface PlacedLabel {
   x: number;
@@ -52,7 +54,7 @@ export function placeLabels(requests: LabelRequest[], bounds: Box, taken: Box[])
     ];
     let best: PlacedLabel | null = null;
     let bestCost = Infinity;
-    for (const [dx, dy, anchor] of candidates) {
+    for (const [dx, dy, anchor] of r.near ? candidates.slice(0, 4) : candidates) {
       const x = r.x + dx;
       const y = r.y + dy;
       const left = anchor === 'start' ? x : anchor === 'end' ? x - w : x - w / 2;

@@ -174,7 +174,7 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
   const minCol = 46;
   // the chart grows rather than becoming unreadable; the page scrolls it sideways
   const width = Math.max(options.width, left + data.positions.length * minCol);
-  const col = Math.min(120, (width - left) / Math.max(1, data.positions.length));
+  const col = Math.min(120, (width - left - 2) / Math.max(1, data.positions.length));
   const height = Math.max(options.height ?? 0, top + layers.length * ROW + 6);
   const row = (height - top - 6) / Math.max(1, layers.length);
   const maxEntropy = Math.max(1e-9, ...data.cells.map((c) => (Number.isFinite(c.entropy) ? c.entropy : 0)));

@@ -5,9 +5,10 @@ const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
 /** Approximate advance width in em of one code point in a sans face; wide scripts 1, marks 0. Errs on the wide side. */
 function advance(cp: number, ch: string): number {
   if (cp < 0x250) {
-    if (/[iljtfrI.,:;'|! ]/.test(ch)) return 0.31;
-    if (/[mwMW%@]/.test(ch)) return 0.88;
-    return ch >= 'A' && ch <= 'Z' ? 0.68 : 0.56;
+    if (/[iljI.,:;'|! ]/.test(ch)) return 0.3;
+    if (/[tfr()\-/]/.test(ch)) return 0.42;
+    if (/[mwMW%@]/.test(ch)) return 0.92;
+    return ch >= 'A' && ch <= 'Z' ? 0.7 : 0.6;
   }
   if ((cp >= 0x1100 && cp <= 0x115f) || (cp >= 0x2e80 && cp <= 0xa4cf) || (cp >= 0xac00 && cp <= 0xd7a3) || (cp >= 0xf900 && cp <= 0xfaff) || (cp >= 0xfe30 && cp <= 0xfe6f) || (cp >= 0xff00 && cp <= 0xff60) || cp >= 0x1f300) return 1; // prettier-ignore
   if (/\p{M}/u.test(ch)) return 0;
@@ -33,6 +34,17 @@ export function fit(text: string, width: number, size: number): string {
     out += segment;
   }
   return `${out}…`;
+}
+
+/** Breaks a name after spaces, hyphens, slashes and underscores into lines of at most `width` px; a piece too long for a line is cut. */
+export function wrap(text: string, width: number, size: number): string[] {
+  const lines: string[] = [];
+  for (const piece of text.split(/(?<=[-/ _])/)) {
+    const last = lines[lines.length - 1];
+    if (last !== undefined && textWidth(last + piece, size) <= width) lines[lines.length - 1] = last + piece;
+    else lines.push(piece);
+  }
+  return lines.map((l) => fit(l.trimEnd(), width, size));
 }
 
 /** A token as it can be seen: leading space, newline and tab are made visible, control characters and the empty string too. */

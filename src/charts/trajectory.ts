@@ -213,7 +213,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
         if (layer % every === 0 && i !== d.last) numbers.push({ d, i, text: String(layer) });
       }
   const numberPlaces = placeLabels(numbers.map((n) => ({ ...request(n, SIZE.small, false), gap: 6 })), bounds, taken);
-  const contextPlaces = placeLabels(contextEnds.map((e) => ({ ...request(e, SIZE.small, false), gap: 5 })), bounds, taken);
+  const contextPlaces = placeLabels(contextEnds.map((e) => ({ ...request(e, SIZE.small, false), gap: 6, near: true })), bounds, taken);
   const text = (items: { d: Drawn; i: number; text: string }[], places: ReturnType<typeof placeLabels>, cls: string, size: number, weight: number | null, faint: boolean): SvgNode[] =>
     items.flatMap((e, k) => {
       const place = places[k];

@@ -1,6 +1,30 @@
 import { describe, expect, it } from 'vitest';
-import { darkTheme, fit, h, lensColumn, lensGrid, lightTheme, renderPretty, renderToString, standalone, trajectory, type Chart } from '../../src/charts';
-import { lens, pair, twelve } from '../fixtures/charts/data';
+import {
+  cssTheme,
+  darkTheme,
+  errorStack,
+  fit,
+  h,
+  layerCurves,
+  leastSquares,
+  lensColumn,
+  lensGrid,
+  lightTheme,
+  matrix,
+  patchCurves,
+  phaseStrip,
+  profile,
+  relevanceHeatmap,
+  renderPretty,
+  renderToString,
+  scatterFit,
+  smallMultiples,
+  standalone,
+  trajectory,
+  trajectoryDomain,
+  type Chart,
+} from '../../src/charts';
+import { alignment, errors, f1Matrix, lens, pair, patch, relevance, scatter, twelve } from '../fixtures/charts/data';
 
 /** Every chart passes here: snapshot, label, no text under 11 px, nothing unescaped, no NaN. */
 async function check(name: string, chart: Chart): Promise<void> {
@@ -38,6 +62,80 @@ describe('marks', () => {
   it('lens column', () => check('lens-column', lensColumn({ cells: lens() }, { width: 900, theme: lightTheme, selection: { layer: 7 } })));
   it('lens column, narrow', () => check('lens-column-narrow', lensColumn({ cells: lens() }, { width: 360, theme: lightTheme })));
   it('lens grid', () => check('lens-grid', lensGrid({ cells: [...lens(12, 40), ...lens(12, 41)], positions: [{ position: 40, text: '?' }, { position: 41, text: '\n' }] }, { width: 900, theme: lightTheme })));
+
+  const theme = lightTheme;
+  const selection = { layer: 7 };
+  it('layer curves with a band and a reference', () => check('layer-curves', layerCurves(alignment, { width: 900, theme, selection })));
+  it('patch curves', () => check('patch-curves', patchCurves(patch, { width: 900, theme, selection })));
+  const tracks = [{ name: 'question relevance', group: 'question' as const, values: patch.series[0].effect, mark: 5 }];
+  it('phase strip', () => check('phase-strip', phaseStrip({ layers: 12, question: 5, answer: 9, questionSpread: 0.8, answerSpread: 1.1, evidence: 'relevance (MRD at 95 %)', tracks }, { width: 900, theme, selection })));
+  it('phase strip without relevance draws no boundary', async () => {
+    const chart = phaseStrip({ layers: 12, question: null, answer: null, evidence: 'similarity and lens', tracks }, { width: 600, theme });
+    await check('phase-strip-evidence', chart);
+    expect(renderToString(chart.svg)).not.toContain('class="phase"');
+    expect(chart.finding).toContain('No phase boundary');
+  });
+  it('phase strip where the answer comes no later names no second phase', () => {
+    expect(phaseStrip({ layers: 12, question: 8, answer: 6, evidence: 'relevance' }, { width: 600 }).finding).toContain('no second phase');
+  });
+  it('relevance heatmap', async () => {
+    const chart = relevanceHeatmap(relevance(44), { width: 900, theme, selection: { layer: 7, token: 12 } });
+    await check('relevance', chart);
+    expect(chart.finding).toContain('1 values are not finite');
+    expect(renderToString(chart.svg)).toContain('not-finite');
+    expect(chart.locate(34 + 20, 100)?.token).toBe(1);
+  });
+  it('relevance of 600 tokens is a handful of map elements', () => {
+    const chart = relevanceHeatmap(relevance(600, 37), { width: 1200, theme });
+    expect((renderToString(chart.svg).match(/class="cells/g) ?? []).length).toBeLessThanOrEqual(21);
+  });
+  it('profile', () => check('profile', profile({ name: 'Paris', group: 'answerSpan', values: patch.series[1].effect, mrd: 8 }, { width: 600, theme, selection })));
+  it('matrix', () => check('matrix', matrix(f1Matrix, { width: 900, theme })));
+  it('matrix turned on a narrow screen', () => check('matrix-narrow', matrix(f1Matrix, { width: 360, theme: darkTheme })));
+  it('error stack', () => check('error-stack', errorStack(errors, { width: 900, theme })));
+  it('scatter with a fit', () => check('scatter', scatterFit(scatter, { width: 900, theme })));
+  it('scatter refuses a line under five points, and without spread', async () => {
+    const chart = scatterFit({ ...scatter, points: scatter.points.slice(0, 4) }, { width: 500, theme });
+    await check('scatter-four', chart);
+    expect(renderToString(chart.svg)).not.toContain('class="fit"');
+    expect(chart.finding).toContain('fewer than five');
+    expect(leastSquares(Array.from({ length: 6 }, (_, y) => ({ x: 1, y })))).toBeNull();
+    expect(leastSquares(Array.from({ length: 6 }, (_, x) => ({ x, y: 2 * x + 1 })))).toMatchObject({ slope: 2, intercept: 1, r: 1, n: 6 });
+  });
+  it('small multiples share their scales and answer the pointer', async () => {
+    const domain = trajectoryDomain(pair.paths);
+    const chart = smallMultiples(
+      ['question', 'readout'].map((g) => ({ title: g, build: (s) => trajectory({ ...pair, paths: pair.paths.filter((p) => p.group === g) }, { ...s, theme, compact: true, domain }) })),
+      { width: 900, theme },
+    );
+    await check('small-multiples', chart);
+    const circle = /data-layer="5" cx="([\d.]+)" cy="([\d.]+)"/.exec(renderToString(chart.svg));
+    expect(chart.locate(Number(circle?.[1]), Number(circle?.[2]) + 20)?.layer).toBe(5);
+  });
+  it('every chart is drawn of nothing without NaN', () => {
+    const none: Chart[] = [
+      layerCurves({ series: [], y: 'y' }, { width: 300 }),
+      layerCurves({ series: [{ name: 'a', values: [NaN, NaN] }], y: 'y' }, { width: 300 }),
+      patchCurves({ series: [] }, { width: 300 }),
+      phaseStrip({ layers: 0, question: null, answer: null, evidence: 'none', tracks: [{ name: 't', values: [] }] }, { width: 300 }),
+      relevanceHeatmap({ relevance: [], rows: 0, tokens: [] }, { width: 300 }),
+      profile({ name: 'x', values: [], mrd: null }, { width: 300 }),
+      profile({ name: 'x', values: [NaN, 0], mrd: null }, { width: 300 }),
+      matrix({ rows: [], columns: [], cells: [], measure: 'F1' }, { width: 300 }),
+      errorStack({ rows: [] }, { width: 300 }),
+      scatterFit({ points: [], x: 'a', y: 'b' }, { width: 300 }),
+      smallMultiples([], { width: 300 }),
+      lensGrid({ cells: [], positions: [] }, { width: 300 }),
+    ];
+    for (const chart of none) {
+      expect(renderToString(chart.svg)).not.toMatch(/NaN|undefined|Infinity/);
+      expect(chart.finding).toBeTruthy();
+      expect(chart.locate(5, 5)?.text ?? '').not.toMatch(/undefined/);
+    }
+  });
+  it('the page theme names a property for every colour', () => {
+    expect(renderToString(trajectory(twelve, { width: 400, theme: cssTheme }).svg)).toContain('var(--chart-language-th, ');
+  });
 
   it('trajectory breaks at NaN and finds what is under the pointer', () => {
     const chart = trajectory({ ...pair, paths: [{ ...pair.paths[0], x: Array.from(pair.paths[0].x, (v, i) => (i === 4 ? NaN : v)) }] }, { width: 500, theme: lightTheme });

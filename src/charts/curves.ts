@@ -1,0 +1,211 @@
+/**
+ * Curves over layers: `layerCurves` (similarities, norms, lens probability; lines and bands) and `patchCurves` (effect of a patch by layer).
+ * Lines carry their names at their right ends instead of a legend.
+ */
+import { scaleLinear } from 'd3-scale';
+import type { Language, TokenGroup } from '../types';
+import { layerAxis, layerBands, spreadOut, yAxis } from './axes';
+import { frame, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import type { Box } from './labels';
+import { markerPath } from './markers';
+import { h, num, type SvgNode } from './svg';
+import { fit, short, textWidth } from './text';
+import { cssTheme, languageColour, languageStyle, type Theme } from './theme';
+
+export interface LayerSeries {
+  name: string;
+  /** Values by layer; NaN is a gap. */
+  values: ArrayLike<number>;
+  /** Spread by layer, drawn as a band behind the line. */
+  low?: ArrayLike<number>;
+  high?: ArrayLike<number>;
+  language?: Language | (string & {});
+  group?: TokenGroup;
+  slot?: 'A' | 'B';
+  /** Emphasised; when any series is, the others step back and lose their names. */
+  pinned?: boolean;
+}
+export interface LayerCurvesData {
+  series: LayerSeries[];
+  /** Layer numbers; default 0, 1, 2 … */
+  layers?: number[];
+  /** What is measured, with its unit: stands above the axis. */
+  y: string;
+  /** Fixed range; else from the data. */
+  domain?: [number, number];
+  /** Horizontal references, e.g. chance or "all recovered". */
+  references?: { value: number; text: string }[];
+  /** Layers marked by a vertical line, e.g. an MRD. */
+  marks?: { layer: number; text: string; group?: TokenGroup }[];
+  format?: (v: number) => string;
+}
+
+const finite = (v: ArrayLike<number> | undefined): number[] => (v ? Array.from(v).filter((x) => Number.isFinite(x)) : []);
+
+export function layerCurves(data: LayerCurvesData, options: ChartOptions & { compact?: boolean }): Chart {
+  return curves('layer-curves', data, options);
+}
+
+function colourOf(s: LayerSeries, theme: Theme, byGroup: boolean): string {
+  if (byGroup && s.group) return theme.groups[s.group];
+  if (s.language !== undefined) return languageColour(theme, s.language);
+  return s.group ? theme.groups[s.group] : theme.ink;
+}
+
+function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { compact?: boolean }): Chart {
+  const theme = options.theme ?? cssTheme;
+  const { width } = options;
+  const compact = options.compact ?? false;
+  const height = options.height ?? Math.round(Math.max(220, Math.min(380, width * 0.42)));
+  const count = Math.max(0, ...data.series.map((s) => s.values.length));
+  const layers = data.layers ?? Array.from({ length: count }, (_, l) => l);
+  const format = data.format ?? short;
+  const anyPinned = data.series.some((s) => s.pinned);
+  const strong = (s: LayerSeries): boolean => !anyPinned || s.pinned === true;
+  const byGroup = new Set(data.series.map((s) => s.group)).size > 1;
+
+  const named = compact ? [] : data.series.filter(strong).length <= 12 ? data.series.filter(strong) : [];
+  const nameRoom = Math.min(width * 0.32, Math.max(0, ...named.map((s) => textWidth(s.name, SIZE.text) * 1.04 + 18)));
+  const plot: Box = { x: 38, y: compact ? 24 : 30, w: width - 38 - Math.max(14, nameRoom), h: height - (compact ? 24 : 30) - (compact ? 22 : 44) };
+  const all = data.series.flatMap((s) => [...finite(s.values), ...finite(s.low), ...finite(s.high)]);
+  if (all.length === 0) all.push(0, 1);
+  const refs = data.references ?? [];
+  let lo = Math.min(...all, ...refs.map((r) => r.value));
+  let hi = Math.max(...all, ...refs.map((r) => r.value));
+  if (hi - lo < 1e-9) {
+    lo -= 0.5;
+    hi += 0.5;
+  }
+  const y = scaleLinear(data.domain ?? [lo, hi], [plot.y + plot.h, plot.y]);
+  if (!data.domain) y.nice(4);
+  const x = scaleLinear([layers[0] ?? 0, layers[layers.length - 1] ?? 1], [plot.x + 6, plot.x + plot.w - 6]);
+  const selected = options.selection?.layer;
+
+  const order = [...data.series].sort((a, b) => Number(strong(a)) - Number(strong(b)));
+  const drawn = order.map((s): SvgNode => {
+    const on = strong(s);
+    const colour = colourOf(s, theme, byGroup);
+    const style = languageStyle(s.language ?? 'en');
+    const px = layers.map((l) => x(l));
+    const py = layers.map((_, i) => (i < s.values.length ? y(s.values[i]) : NaN));
+    let line = '';
+    let pen = false;
+    px.forEach((at, i) => {
+      if (Number.isFinite(py[i])) line += `${pen ? 'L' : 'M'}${num(at)},${num(py[i])}`;
+      pen = Number.isFinite(py[i]);
+    });
+    const lastAt = py.reduce((k, v, i) => (Number.isFinite(v) ? i : k), -1);
+    return h(
+      'g',
+      { class: `path ${on ? 'is-pinned' : 'is-context'}`, 'data-language': s.language, 'data-group': s.group, 'data-slot': s.slot, opacity: on ? null : 0.5, role: 'img', 'aria-label': `${s.name}: ${describe(s, layers, format)}` },
+      s.low && s.high ? h('path', { class: 'spread', d: bandPath(layers, s.low, s.high, x, y), fill: colour, 'fill-opacity': 0.13 }) : null,
+      h('path', { class: 'line', d: line, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': style.dash || (s.slot === 'B' ? '5 3' : null), 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
+      lastAt >= 0 && s.language !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: colour }) : null,
+      on ? px.map((at, i) => (Number.isFinite(py[i]) ? h('circle', { class: layers[i] === selected ? 'reveal is-lit' : 'reveal', 'data-layer': layers[i], cx: at, cy: py[i], r: 3.5, fill: colour, stroke: theme.background, 'stroke-width': 1.5 }) : null)) : null,
+    );
+  });
+
+  const lastOf = (s: LayerSeries): number => {
+    for (let i = s.values.length - 1; i >= 0; i--) if (Number.isFinite(s.values[i])) return s.values[i];
+    return NaN;
+  };
+  const labelled = named.filter((s) => Number.isFinite(lastOf(s)));
+  const labelY = spreadOut(labelled.map((s) => y(lastOf(s))), 15, plot.y, plot.y + plot.h);
+  const names = labelled.map((s, i) =>
+    h('text', { class: 'name', 'data-language': s.language, 'data-group': s.group, x: plot.x + plot.w + 6, y: labelY[i] + 4, 'font-weight': labelled.length <= 4 ? 600 : null, fill: colourOf(s, theme, byGroup) }, fit(s.name, nameRoom - 4, SIZE.text * 1.04)),
+  );
+
+  const finding = options.label ?? curvesFinding(data, order.filter(strong), layers, format);
+  const inside = (v: number): boolean => v >= Math.min(...y.domain()) - 1e-9 && v <= Math.max(...y.domain()) + 1e-9;
+  return {
+    svg: frame(
+      kind,
+      options,
+      height,
+      finding,
+      layerBands(layers, x, plot, theme, selected),
+      yAxis(plot, y, theme, { format, zero: true, name: fit(data.y, width - 8, SIZE.text) }),
+      layerAxis(layers, x, plot.y + plot.h + 17, theme, selected, compact ? undefined : { text: 'layer →', x: plot.x + plot.w }),
+      refs.filter((r) => inside(r.value)).map((r) => h('g', { class: 'reference', 'aria-hidden': 'true' }, h('path', { d: `M${num(plot.x)},${num(y(r.value))}H${num(plot.x + plot.w)}`, stroke: theme.muted, 'stroke-dasharray': '2 3' }), h('text', { x: plot.x + 6, y: y(r.value) + (y(r.value) < plot.y + 14 ? 13 : -5), 'font-size': SIZE.small, fill: theme.muted }, r.text))),
+      (data.marks ?? []).map((m) => {
+        const colour = m.group ? theme.groups[m.group] : theme.accent;
+        const right = x(m.layer) > plot.x + plot.w * 0.6;
+        return h('g', { class: 'layer-mark', 'data-layer': m.layer }, h('path', { d: `M${num(x(m.layer))},${num(plot.y)}V${num(plot.y + plot.h)}`, stroke: colour, 'stroke-dasharray': '4 3' }), h('text', { x: x(m.layer) + (right ? -5 : 5), y: plot.y + 11, 'text-anchor': right ? 'end' : 'start', 'font-size': SIZE.small, fill: colour }, m.text));
+      }),
+      drawn,
+      names,
+    ),
+    width,
+    height,
+    title: options.title ?? `${data.y}, by layer`,
+    finding,
+    table: {
+      columns: ['layer', ...data.series.flatMap((s) => (s.low && s.high ? [s.name, `${s.name}, low`, `${s.name}, high`] : [s.name]))],
+      rows: layers.map((l, i): Cell[] => [l, ...data.series.flatMap((s): Cell[] => (s.low && s.high ? [s.values[i] ?? null, s.low[i] ?? null, s.high[i] ?? null] : [s.values[i] ?? null]))]),
+    },
+    locate(px, py) {
+      if (layers.length === 0 || px < plot.x - 12 || px > plot.x + plot.w + 12 || py < plot.y - 12 || py > plot.y + plot.h + 12) return null;
+      const i = layers.reduce((best, l, k) => (Math.abs(x(l) - px) < Math.abs(x(layers[best]) - px) ? k : best), 0);
+      const here = data.series.filter((s) => Number.isFinite(s.values[i]));
+      if (here.length === 0) return { layer: layers[i], x: x(layers[i]), y: py, text: `layer ${layers[i]}: no value` };
+      const s = here.reduce((a, b) => (Math.abs(y(b.values[i]) - py) < Math.abs(y(a.values[i]) - py) ? b : a));
+      return { layer: layers[i], language: s.language, group: s.group, x: x(layers[i]), y: y(s.values[i]), text: `${s.name}, layer ${layers[i]}: ${format(s.values[i])}${s.low && s.high ? ` (${format(s.low[i])} to ${format(s.high[i])})` : ''}` };
+    },
+  };
+}
+
+function bandPath(layers: number[], low: ArrayLike<number>, high: ArrayLike<number>, x: (v: number) => number, y: (v: number) => number): string {
+  let d = '';
+  let run: number[] = [];
+  const flush = (): void => {
+    if (run.length > 0) d += `M${run.map((i) => `${num(x(layers[i]))},${num(y(high[i]))}`).join('L')}L${[...run].reverse().map((i) => `${num(x(layers[i]))},${num(y(low[i]))}`).join('L')}Z`;
+    run = [];
+  };
+  layers.forEach((_, i) => (Number.isFinite(low[i]) && Number.isFinite(high[i]) ? run.push(i) : flush()));
+  flush();
+  return d;
+}
+
+function describe(s: LayerSeries, layers: number[], format: (v: number) => string): string {
+  let top = -1;
+  let last = -1;
+  let first = -1;
+  for (let i = 0; i < s.values.length; i++) {
+    if (!Number.isFinite(s.values[i])) continue;
+    if (first < 0) first = i;
+    last = i;
+    if (top < 0 || s.values[i] > s.values[top]) top = i;
+  }
+  if (top < 0) return 'no value';
+  return `${format(s.values[first])} at layer ${layers[first]}, highest ${format(s.values[top])} at layer ${layers[top]}, ${format(s.values[last])} at layer ${layers[last]}`;
+}
+
+function curvesFinding(data: LayerCurvesData, strong: LayerSeries[], layers: number[], format: (v: number) => string): string {
+  if (strong.length === 0) return `${data.y}: nothing to show.`;
+  const shown = strong.slice(-3).map((s) => `${s.name} ${describe(s, layers, format)}`);
+  return `${data.y} by layer: ${shown.join('; ')}${strong.length > 3 ? `; and ${strong.length - 3} more` : ''}.`;
+}
+
+export interface PatchCurvesData {
+  /** Share of the logit difference recovered, per patched group and layer; 0 = nothing, 1 = all. */
+  series: { group: TokenGroup; effect: ArrayLike<number>; low?: ArrayLike<number>; high?: ArrayLike<number>; name?: string }[];
+  layers?: number[];
+  marks?: LayerCurvesData['marks'];
+}
+
+const PATCH_NAME: Partial<Record<TokenGroup, string>> = { question: 'question', answerSpan: 'answer span', readout: 'readout' };
+
+/** Patching [O]: recovered share of the logit difference when the clean run's h[l] is put into the corrupted run at one group. */
+export function patchCurves(data: PatchCurvesData, options: ChartOptions): Chart {
+  return curves(
+    'patch-curves',
+    {
+      series: data.series.map((s) => ({ name: s.name ?? PATCH_NAME[s.group] ?? s.group, group: s.group, values: s.effect, low: s.low, high: s.high })),
+      layers: data.layers,
+      y: 'Recovered share of the logit difference',
+      references: [{ value: 1, text: 'all recovered' }],
+      marks: data.marks,
+    },
+    { title: 'Effect of patching one token group, by layer', ...options },
+  );
+}

@@ -1,0 +1,54 @@
+/** Small multiples: the same chart several times on one grid. Scales are shared by giving every panel the same domain. */
+import { frame, SIZE, type Chart, type ChartOptions } from './chart';
+import { h, num } from './svg';
+import { fit } from './text';
+import { cssTheme } from './theme';
+
+export interface Panel {
+  title: string;
+  /** Makes the panel's chart at the size the grid has for it. */
+  build: (size: { width: number; height: number }) => Chart;
+}
+
+export function smallMultiples(panels: Panel[], options: ChartOptions & { columns?: number; ratio?: number }): Chart {
+  const theme = options.theme ?? cssTheme;
+  const { width } = options;
+  const gap = 20;
+  const columns = Math.max(1, Math.min(panels.length, options.columns ?? Math.floor((width + gap) / 300)));
+  const w = Math.floor((width - gap * (columns - 1)) / columns);
+  const ph = Math.round(w * (options.ratio ?? 0.8));
+  const rows = Math.ceil(panels.length / columns);
+  const head = 20;
+  const height = rows * (ph + head) + Math.max(0, rows - 1) * gap;
+  const placed = panels.map((p, i) => ({ panel: p, chart: p.build({ width: w, height: ph }), x: (i % columns) * (w + gap), y: Math.floor(i / columns) * (ph + head + gap) }));
+  const finding = options.label ?? placed.map((p) => `${p.panel.title}: ${p.chart.finding}`).join(' ');
+  return {
+    svg: frame(
+      'multiples',
+      options,
+      Math.max(1, height),
+      finding || 'No panels.',
+      placed.map((p) =>
+        h(
+          'g',
+          { class: 'panel', transform: `translate(${num(p.x)},${num(p.y)})`, role: 'img', 'aria-label': `${p.panel.title}: ${p.chart.finding}` },
+          h('text', { x: 0, y: 13, 'font-weight': 600, 'font-size': SIZE.strong, fill: theme.ink }, fit(p.panel.title, w, SIZE.strong)),
+          h('g', { class: p.chart.svg.attrs.class, transform: `translate(0,${head})` }, p.chart.svg.children),
+        ),
+      ),
+    ),
+    width,
+    height: Math.max(1, height),
+    title: options.title ?? placed[0]?.chart.title ?? 'Small multiples',
+    finding: finding || 'No panels.',
+    table: { columns: ['panel', ...(placed[0]?.chart.table.columns ?? [])], rows: placed.flatMap((p) => p.chart.table.rows.map((r) => [p.panel.title, ...r])) },
+    locate(x, y) {
+      for (const p of placed) {
+        if (x < p.x || x > p.x + w || y < p.y + head || y > p.y + head + p.chart.height) continue;
+        const hit = p.chart.locate(x - p.x, y - p.y - head);
+        return hit && { ...hit, x: hit.x + p.x, y: hit.y + p.y + head };
+      }
+      return null;
+    },
+  };
+}

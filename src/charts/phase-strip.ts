@@ -1,0 +1,140 @@
+/**
+ * The two-phase strip: layers from left to right, the two phases as spans, and under them the evidence at hand, named.
+ * Phases [O] rest on MRD [R]; without relevance no span is drawn, only the evidence, and the strip says so.
+ */
+import { scaleLinear } from 'd3-scale';
+import type { TokenGroup } from '../types';
+import { layerAxis, layerBands } from './axes';
+import { frame, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import type { Box } from './labels';
+import { h, num, type SvgNode } from './svg';
+import { fit, short } from './text';
+import { cssTheme } from './theme';
+
+export interface PhaseStripData {
+  /** Last layer number L. */
+  layers: number;
+  /** MRD of question and answer span (or the mean over items), as a layer; null = unknown. */
+  question: number | null;
+  answer: number | null;
+  /** Spread over items in layers (one standard deviation each way). */
+  questionSpread?: number;
+  answerSpread?: number;
+  /** Rows of evidence, each by layer 0..L; drawn as areas from the row's own minimum to its maximum. */
+  tracks?: { name: string; values: ArrayLike<number>; group?: TokenGroup; mark?: number | null }[];
+  /** What the strip rests on: 'relevance (MRD at 95 %)' or 'similarity and lens'. */
+  evidence: string;
+}
+
+export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
+  const theme = options.theme ?? cssTheme;
+  const { width } = options;
+  const tracks = data.tracks ?? [];
+  const hasPhases = data.question !== null;
+  const spanH = 26;
+  const trackH = 40;
+  const topH = 46;
+  const height = options.height ?? topH + spanH + tracks.length * trackH + 46;
+  const plot: Box = { x: 12, y: topH, w: width - 24, h: spanH + tracks.length * trackH };
+  const layers = Array.from({ length: data.layers + 1 }, (_, l) => l);
+  const x = scaleLinear([0, Math.max(1, data.layers)], [plot.x + 4, plot.x + plot.w - 4]);
+  const half = (x(1) - x(0)) / 2;
+  const selected = options.selection?.layer;
+
+  const span = (from: number, to: number, group: TokenGroup, label: string, spread: number | undefined): SvgNode[] => {
+    const a = Math.max(plot.x, x(from) - half);
+    const b = Math.min(plot.x + plot.w, x(to) + half);
+    const colour = theme.groups[group];
+    return [
+      h('rect', { class: 'phase', 'data-group': group, x: a, y: plot.y, width: Math.max(1, b - a), height: spanH, rx: 2, fill: colour, 'fill-opacity': 0.18, role: 'img', 'aria-label': `${label}: blocks ${short(from)} to ${short(to)}` }),
+      h('path', { class: 'mrd', d: `M${num(b)},${num(plot.y)}v${spanH}`, stroke: colour, 'stroke-width': 2.5 }),
+      spread ? h('path', { class: 'spread', d: `M${num(Math.max(plot.x, b - spread * 2 * half))},${num(plot.y + spanH / 2)}H${num(Math.min(plot.x + plot.w, b + spread * 2 * half))}`, stroke: colour, 'stroke-width': 1.2 }) : h('g'),
+    ];
+  };
+  const q = data.question;
+  const a = data.answer;
+  const ordered = q !== null && a !== null && a > q;
+  const share = (l: number): string => `${short(l)} (${Math.round((l / Math.max(1, data.layers)) * 100)} %)`;
+  const words: SvgNode[] = [];
+  if (q !== null) {
+    const edge = Math.min(plot.x + plot.w, x(q) + half);
+    words.push(h('text', { x: plot.x, y: 16, 'font-weight': 600, fill: theme.groups.question }, 'Question encoding'));
+    words.push(h('text', { x: plot.x, y: 32, 'font-size': SIZE.small, fill: theme.muted }, `to layer ${share(q)}`));
+    if (ordered) {
+      const at = Math.min(Math.max(edge, plot.x + 130), width - 130);
+      words.push(h('text', { x: at, y: 16, 'font-weight': 600, fill: theme.groups.answerSpan }, 'Answer retrieval'));
+      words.push(h('text', { x: at, y: 32, 'font-size': SIZE.small, fill: theme.muted }, `to layer ${share(a)}`));
+    } else if (a !== null) words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(`answer span already at layer ${short(a)}: no second phase`, plot.w - 130, SIZE.small)));
+    else words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, 'no answer span'));
+  } else {
+    words.push(h('text', { x: plot.x, y: 16, 'font-weight': 600, fill: theme.ink }, 'No phase boundary drawn'));
+    words.push(h('text', { x: plot.x, y: 32, 'font-size': SIZE.small, fill: theme.muted }, fit(`relevance has not been computed; evidence: ${data.evidence}`, plot.w, SIZE.small)));
+  }
+
+  const rows = tracks.map((t, k): SvgNode => {
+    const top = plot.y + spanH + k * trackH + 16;
+    const base = top + trackH - 20;
+    const values = Array.from(t.values);
+    const fin = values.filter(Number.isFinite);
+    const lo = Math.min(...fin, Infinity);
+    const hi = Math.max(...fin, -Infinity);
+    const y = scaleLinear([lo, hi > lo ? hi : lo + 1], [base, top + 2]);
+    const colour = t.group ? theme.groups[t.group] : theme.ink;
+    let line = '';
+    let area = '';
+    let pen = false;
+    values.forEach((v, l) => {
+      if (!Number.isFinite(v)) {
+        pen = false;
+        return;
+      }
+      line += `${pen ? 'L' : 'M'}${num(x(l))},${num(y(v))}`;
+      area += `${pen ? 'L' : `${area === '' ? '' : 'Z'}M${num(x(l))},${num(base)}L`}${num(x(l))},${num(y(v))}`;
+      if (l === values.length - 1 || !Number.isFinite(values[l + 1])) area += `L${num(x(l))},${num(base)}`;
+      pen = true;
+    });
+    return h(
+      'g',
+      { class: 'track', 'data-group': t.group, role: 'img', 'aria-label': `${t.name}: ${fin.length > 0 ? `from ${short(lo)} to ${short(hi)}` : 'no value'}${t.mark === null || t.mark === undefined ? '' : `, marked at layer ${t.mark}`}` },
+      h('path', { d: area === '' ? 'M0,0' : `${area}Z`, fill: colour, 'fill-opacity': 0.12 }),
+      h('path', { class: 'line', d: line || 'M0,0', fill: 'none', stroke: colour, 'stroke-width': 1.3 }),
+      t.mark === null || t.mark === undefined ? null : h('circle', { class: 'mark', 'data-layer': t.mark, cx: x(t.mark), cy: Number.isFinite(values[t.mark]) ? y(values[t.mark]) : base, r: 3.5, fill: colour }),
+      h('text', { x: plot.x, y: top - 4, 'font-size': SIZE.small, fill: theme.muted }, fit(`${t.name}${fin.length > 0 ? ` · ${short(lo)} to ${short(hi)}` : ' · no value'}`, plot.w, SIZE.small)),
+    );
+  });
+
+  const finding =
+    options.label ??
+    (q === null
+      ? `No phase boundary: relevance has not been computed. ${tracks.map((t) => (t.mark === null || t.mark === undefined ? '' : `${t.name}: layer ${t.mark}. `)).join('')}Evidence: ${data.evidence}.`
+      : `Question encoding ends at layer ${share(q)} of ${data.layers}; ${ordered ? `answer retrieval runs to layer ${share(a)}` : a === null ? 'there is no answer span' : `the answer span is complete at layer ${short(a)}, not later, so there is no second phase`}. Evidence: ${data.evidence}.`);
+  return {
+    svg: frame(
+      'phase-strip',
+      options,
+      height,
+      finding,
+      h('g', { class: 'words', 'aria-hidden': 'true' }, words),
+      layerBands(layers, x, plot, theme, selected),
+      h('rect', { class: 'rail', x: plot.x, y: plot.y, width: plot.w, height: spanH, rx: 2, fill: 'none', stroke: theme.line }),
+      hasPhases && q !== null && q >= 1 ? span(1, q, 'question', 'question encoding', data.questionSpread) : null,
+      ordered ? span(q + 1, a, 'answerSpan', 'answer retrieval', data.answerSpread) : null,
+      layers.slice(1, -1).map((l) => h('path', { d: `M${num(x(l))},${num(plot.y + spanH - 4)}v4`, stroke: theme.line })),
+      rows,
+      layerAxis(layers, x, plot.y + plot.h + 16, theme, selected, { text: fit(`layer → · evidence: ${data.evidence}`, plot.w, SIZE.text), x: plot.x + plot.w }),
+    ),
+    width,
+    height,
+    title: options.title ?? 'Two phases: question encoding, then answer retrieval',
+    finding,
+    table: {
+      columns: ['layer', 'phase', ...tracks.map((t) => t.name)],
+      rows: layers.map((l): Cell[] => [l, q !== null && l >= 1 && l <= q ? 'question encoding' : ordered && l > q && l <= a ? 'answer retrieval' : '', ...tracks.map((t) => t.values[l] ?? null)]),
+    },
+    locate(px, py) {
+      if (px < plot.x || px > plot.x + plot.w || py < plot.y || py > plot.y + plot.h + 20) return null;
+      const l = Math.max(0, Math.min(data.layers, Math.round(x.invert(px))));
+      return { layer: l, x: x(l), y: py, text: [`layer ${l}`, ...tracks.map((t) => `${t.name} ${short(t.values[l] ?? NaN)}`)].join(' · ') };
+    },
+  };
+}
