@@ -1,0 +1,115 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import * as ort from 'onnxruntime-web/wasm';
+import { describe, expect, it } from 'vitest';
+import { differentiate, type RuleName } from '../../src/onnx/diff';
+import { readModel } from '../../src/onnx/read';
+
+/** Whole tiny decoders against PyTorch (tests/reference/lrp_goldens.py): every family of graphs, every rule. */
+const MODELS = join(__dirname, '../fixtures/models');
+const GOLDEN = join(__dirname, '../fixtures/diff');
+
+interface Golden {
+  ids: number[];
+  targets: [number, number, number][][];
+  rules: RuleName[];
+  /** [rules, targets, layers + 1, tokens] */
+  shape: [number, number, number, number];
+  z: number[];
+  lxt?: number | string;
+}
+
+ort.env.wasm.numThreads = 1;
+ort.env.logLevel = 'error';
+
+const files = readdirSync(GOLDEN)
+  .filter((file) => file.endsWith('.json') && existsSync(join(GOLDEN, file.replace(/json$/, 'f32'))))
+  .map((file) => file.replace(/\.json$/, ''));
+
+function halves(count: number): Uint16Array {
+  return new Uint16Array(count);
+}
+
+async function open(key: string, rule: RuleName) {
+  const [folder, file] = key.split('.');
+  const path = join(MODELS, folder, 'onnx', `${file}.onnx`);
+  const bytes = new Uint8Array(readFileSync(path));
+  const made = differentiate(readModel(bytes), null, { rule });
+  const externalData: { path: string; data: Uint8Array }[] = [];
+  if (made.selfPath) externalData.push({ path: made.selfPath, data: bytes });
+  if (made.extra) externalData.push(made.extra);
+  if (existsSync(`${path}_data`)) externalData.push({ path: `${file}.onnx_data`, data: new Uint8Array(readFileSync(`${path}_data`)) });
+  const session = await ort.InferenceSession.create(made.bytes, { externalData, logSeverityLevel: 3 });
+  const config = JSON.parse(readFileSync(join(MODELS, folder, 'config.json'), 'utf8')) as Record<string, number>;
+  return { made, session, config };
+}
+
+async function run(key: string, rule: RuleName, golden: Golden) {
+  const { made, session, config } = await open(key, rule);
+  const n = golden.ids.length;
+  const headDim = config.head_dim ?? config.hidden_size / config.num_attention_heads;
+  const out: { relevance: Float32Array; z: number }[] = [];
+  for (const target of golden.targets) {
+    const int = (values: number[], dims: number[]) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const input of made.inputs) {
+      if (input.name === 'input_ids') feeds[input.name] = int(golden.ids, [1, n]);
+      else if (input.name === 'attention_mask') feeds[input.name] = int(Array<number>(n).fill(1), [1, n]);
+      else if (input.name === 'position_ids') feeds[input.name] = int(golden.ids.map((_, i) => i), [1, n]);
+      else if (input.name.startsWith('past')) {
+        const dims = [1, config.num_key_value_heads, 0, headDim];
+        feeds[input.name] = input.elemType === 10 ? new ort.Tensor('float16', halves(0), dims) : new ort.Tensor('float32', new Float32Array(0), dims);
+      }
+    }
+    feeds['target.rows'] = int(target.map((t) => t[0]), [target.length]);
+    feeds['target.tokens'] = int(target.map((t) => t[1]), [target.length]);
+    feeds['target.weights'] = new ort.Tensor('float32', Float32Array.from(target, (t) => t[2]), [target.length]);
+    const result = await session.run(feeds);
+    out.push({ relevance: result.relevance.data as Float32Array, z: (result.z.data as Float32Array)[0] });
+  }
+  await session.release();
+  return out;
+}
+
+const norm = (x: ArrayLike<number>): number => Math.sqrt(Array.from(x).reduce((s, v) => s + v * v, 0));
+function compare(a: Float32Array, b: Float32Array): { cosine: number; error: number } {
+  let dot = 0;
+  const difference = new Float32Array(a.length);
+  a.forEach((v, i) => {
+    dot += v * b[i];
+    difference[i] = v - b[i];
+  });
+  return { cosine: dot / (norm(a) * norm(b)), error: norm(difference) / norm(b) };
+}
+
+describe.each(files)('relevance of %s', (key) => {
+  const golden = JSON.parse(readFileSync(join(GOLDEN, `${key}.json`), 'utf8')) as Golden;
+  const raw = readFileSync(join(GOLDEN, `${key}.f32`));
+  const all = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength));
+  const [, targets, layers, tokens] = golden.shape;
+  const size = layers * tokens;
+
+  it.each(golden.rules.map((rule, r) => [rule, r] as const))('%s equals PyTorch', async (rule, r) => {
+    const runs = await run(key, rule, golden);
+    runs.forEach(({ relevance, z }, t) => {
+      const want = all.subarray((r * targets + t) * size, (r * targets + t + 1) * size);
+      expect(relevance.length).toBe(size);
+      const { cosine, error } = compare(relevance, want);
+      const half = /f16|fp16/.test(key);
+      if (process.env.DIFF_VERBOSE) console.log(key, rule, t, { cosine, error, z: z - golden.z[t] });
+      expect(cosine).toBeGreaterThan(0.9999);
+      expect(error).toBeLessThan(1e-2);
+      expect(Math.abs(z - golden.z[t])).toBeLessThan(half ? 0.02 : 1e-3);
+      // Law: nothing but the target's rows matters at the last layer, exactly.
+      const rows = new Set(golden.targets[t].map(([row]) => row));
+      for (let i = 0; i < tokens; i++) if (!rows.has(i)) expect(relevance[(layers - 1) * tokens + i] === 0).toBe(true);
+      // Law: CP-LRP without biases hands the whole score down to every layer.
+      if (rule === 'cp-lrp' && !key.startsWith('qwen2')) {
+        for (let l = 0; l < layers; l++) {
+          const sum = relevance.subarray(l * tokens, (l + 1) * tokens).reduce((s, v) => s + v, 0);
+          expect(Math.abs(sum - z) / Math.abs(z)).toBeLessThan(half ? 1e-2 : 1e-3);
+        }
+      }
+    });
+  }, 120_000);
+});
