@@ -1,0 +1,189 @@
+/** Loading from a hub that misbehaves: every fault ends in a finished load or a clear message, and nothing corrupt is kept. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { LabClient } from '../../src/lab-client';
+import type { LoadOptions, LoadedModel, ModelRef, Progress, StorageReport } from '../../src/types';
+import { startHub, type Hub } from '../hub';
+import { launch, serve, visitLab, type Served, type Visit } from '../harness';
+
+const MODELS = join(import.meta.dirname, '../fixtures/models');
+const GRAPH = 'onnx/model.onnx';
+
+let served: Served;
+let browser: Browser;
+let hub: Hub;
+let visit: Visit;
+beforeAll(async () => {
+  served = await serve();
+  hub = await startHub(MODELS);
+  browser = await launch({ webgpu: 'off' });
+});
+afterAll(async () => {
+  await browser?.close();
+  await hub?.close();
+  await served?.close();
+});
+beforeEach(async () => {
+  hub.reset();
+  visit = await visitLab(browser, served.url);
+});
+afterEach(() => visit.close());
+
+interface Outcome {
+  model: LoadedModel | null;
+  error: { code: string; message: string; hint: string } | null;
+  progress: Progress[];
+  storage: StorageReport;
+}
+
+/** Loads in the page; `cancelAt`: aborts once so many bytes have come. */
+function load(ref: Partial<ModelRef> = {}, options: LoadOptions = {}, cancelAt?: number): Promise<Outcome> {
+  return visit.page.evaluate(
+    async ({ ref, options, cancelAt }) => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      const progress: Progress[] = [];
+      const controller = new AbortController();
+      let model: LoadedModel | null = null;
+      let error: Outcome['error'] = null;
+      try {
+        model = await lab.load(ref, {
+          device: 'wasm',
+          ...options,
+          signal: controller.signal,
+          onProgress: (p) => {
+            progress.push(p);
+            if (cancelAt !== undefined && p.phase === 'download' && p.done >= cancelAt) controller.abort();
+          },
+        });
+      } catch (e) {
+        const { code, message, hint } = e as Outcome['error'] & object;
+        error = { code, message, hint };
+      }
+      return { model, error, progress, storage: await lab.storage() };
+    },
+    { ref: { id: 'tiny/llama', host: hub.host, dtype: 'fp32', ...ref } as ModelRef, options, cancelAt },
+  );
+}
+
+const works = (outcome: Outcome): void => {
+  expect(outcome.error).toBeNull();
+  expect(outcome.model?.selfTest?.passed).toBe(true);
+};
+const graphSha = createHash('sha256').update(readFileSync(join(MODELS, 'llama', GRAPH))).digest('hex');
+
+describe('a hub that works', () => {
+  test('pins the commit, checks the hash, keeps the files, and reports one monotone bar', async () => {
+    const first = await load();
+    works(first);
+    expect(first.model?.provenance.revision).toMatch(/^[0-9a-f]{40}$/);
+    expect(first.model?.provenance.files.find((f) => f.path === GRAPH)?.sha256).toBe(graphSha);
+    const bar = first.progress.filter((p) => p.phase === 'download');
+    expect(bar.every((p, i) => i === 0 || p.done >= bar[i - 1].done)).toBe(true);
+    expect(new Set(bar.map((p) => p.total)).size).toBe(1);
+    expect(bar.at(-1)?.done).toBe(bar.at(-1)?.total);
+    expect(first.storage.files.length).toBeGreaterThan(3);
+    expect(first.storage.files.every((f) => f.complete)).toBe(true);
+
+    hub.log.length = 0;
+    works(await load());
+    expect(hub.log.filter((line) => line.includes('/resolve/') || line.includes('/blob/'))).toEqual([]);
+  });
+
+  test('a plain mirror without the API works, and keeps nothing that could change behind its name', async () => {
+    hub.api(false);
+    const outcome = await load();
+    works(outcome);
+    expect(outcome.storage.files).toEqual([]);
+  });
+
+  test('offline, what was loaded before still loads', async () => {
+    works(await load());
+    hub.fault('api', { kind: 'status', status: 503 }, 99);
+    hub.fault('*', { kind: 'status', status: 503 }, 99);
+    works(await load());
+  });
+
+  test('one stored file can be deleted, and all', async () => {
+    const { storage } = await load();
+    const left = await visit.page.evaluate(async (url) => (window as unknown as { own: LabClient }).own.deleteStored(url), storage.files[0].url);
+    expect(left.files.length).toBe(storage.files.length - 1);
+    const none = await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.deleteStored());
+    expect(none.files).toEqual([]);
+  });
+});
+
+describe('faults that pass', () => {
+  test('500 twice, then it works', async () => {
+    hub.fault(GRAPH, { kind: 'status', status: 500 }, 2);
+    works(await load());
+  });
+
+  test('429 with Retry-After is waited for', async () => {
+    hub.fault(GRAPH, { kind: 'status', status: 429, retryAfter: 1 });
+    works(await load());
+  });
+
+  test('a connection cut in the middle goes on where it stopped', async () => {
+    hub.fault(GRAPH, { kind: 'cut', after: 300_000 });
+    works(await load());
+    const ranges = hub.log.filter((line) => line.includes('bytes=')).map((line) => Number(/bytes=(\d+)/.exec(line)?.[1]));
+    expect(Math.max(...ranges)).toBeGreaterThan(100_000);
+  });
+
+  test('a cancelled download goes on after a reload of the page', async () => {
+    hub.fault(GRAPH, { kind: 'slow', bytes: 20_000 });
+    const cut = await load({}, {}, 300_000);
+    expect(cut.error?.code).toBe('cancelled');
+    expect(cut.storage.files.find((f) => f.url.endsWith(GRAPH))).toMatchObject({ complete: false });
+    await visit.page.reload();
+    await visit.page.waitForFunction(() => 'lab' in window);
+    await visit.page.evaluate(() => void ((window as unknown as { own: unknown }).own = (window as unknown as { lab: LabClient }).lab.another()));
+    hub.log.length = 0;
+    works(await load());
+    expect(hub.log.some((line) => /blob.* bytes=[1-9]/.test(line))).toBe(true);
+  });
+});
+
+describe('faults that stay', () => {
+  const persistent = 99;
+  test.each([
+    ['404', GRAPH, { kind: 'status', status: 404 }, 'not-found'],
+    ['401', GRAPH, { kind: 'status', status: 401 }, 'gated'],
+    ['403', GRAPH, { kind: 'status', status: 403 }, 'gated'],
+    ['500', GRAPH, { kind: 'status', status: 500 }, 'network'],
+    ['a web page', GRAPH, { kind: 'web-page' }, 'broken-file'],
+    ['a web page in place of JSON', 'tokenizer.json', { kind: 'web-page' }, 'broken-file'],
+    ['a wrong length', GRAPH, { kind: 'wrong-length' }, 'broken-file'],
+    ['a wrong hash', GRAPH, { kind: 'wrong-content' }, 'broken-file'],
+    ['cuts without end', GRAPH, { kind: 'cut', after: 1000 }, 'network'],
+  ] as const)('%s: a clear message, nothing corrupt kept, and the next load works', async (_name, path, fault, code) => {
+    hub.fault(path, fault, persistent);
+    const outcome = await load();
+    expect(outcome.error?.code).toBe(code);
+    expect(outcome.error?.message.length).toBeGreaterThan(10);
+    expect(outcome.error?.hint).not.toBe('');
+    expect(outcome.storage.files.some((f) => f.complete && f.url.endsWith(path))).toBe(false);
+    hub.reset();
+    works(await load());
+  });
+
+  test('a private repository: refused without a token, read with it, and the token goes to that host only', async () => {
+    hub.require('secret');
+    expect((await load()).error?.code).toBe('gated');
+    await visit.page.evaluate((host) => (window as unknown as { own: LabClient }).own.setToken(host, 'secret'), hub.host);
+    works(await load());
+    expect(JSON.stringify(await visit.page.evaluate(() => ({ ...localStorage, ...sessionStorage })))).not.toContain('secret');
+  });
+
+  test('a revision or a repository that does not exist', async () => {
+    expect((await load({ revision: 'no-such-revision' })).error?.code).toBe('not-found');
+    expect((await load({ id: 'tiny/nothing' })).error?.code).toBe('not-found');
+  });
+
+  test('a host that does not answer', async () => {
+    expect((await load({ host: 'http://127.0.0.1:9' })).error?.code).toBe('network');
+  });
+});
