@@ -163,7 +163,7 @@ export class Lab implements LabApi {
           ? emptyAnswer(resolved.gold)
           : await this.generate(open, prompt, resolved, options.maxTokens ?? MAX_TOKENS, signal, call.onToken);
       throwIfAborted(signal);
-      const followed = follow(prompt, resolved.gold, answer, options.follow ?? [], open);
+      const followed = follow(prompt, resolved.gold, answer, options.follow ?? [], open, this.bundled());
       const tokens = [...prompt.tokens, ...answer.tokens];
       const reading = await read(decoder, {
         tokens,
@@ -446,9 +446,9 @@ function stopAt(text: string, stops: readonly string[]): number {
 }
 
 /** Followed tokens, each id once: a gold answer that begins as the given one does keeps the role 'gold'. */
-function follow(prompt: Prompt, gold: string | null, answer: Answer, pinned: readonly number[], open: OpenModel): Probe['followed'] {
+function follow(prompt: Prompt, gold: string | null, answer: Answer, pinned: readonly number[], open: OpenModel, bundled: boolean): Probe['followed'] {
   const candidates: [number | null | undefined, Probe['followed'][number]['role']][] = [
-    [gold ? firstTokenOf(gold, prompt, open.tokenizer) : null, 'gold'],
+    [gold ? firstTokenOf(gold, prompt, open.tokenizer, bundled) : null, 'gold'],
     [answer.tokens[0]?.id, 'answer'],
     ...pinned.map((id): [number, 'pinned'] => [id, 'pinned']),
   ];

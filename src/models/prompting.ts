@@ -73,10 +73,13 @@ export function answerTokens(text: string, ids: readonly number[], tokenizer: Te
 
 /**
  * The token the model would begin `answer` with after this prompt: the first token in which prompt + answer differs from the
- * prompt alone. null when the answer is empty.
+ * prompt alone. null when the answer is empty. A bundled model was taught to copy the very tokens of the context, with the space
+ * that stands before a word there.
  */
-export function firstTokenOf(answer: string, prompt: Prompt, tokenizer: TextTokenizer): number | null {
+export function firstTokenOf(answer: string, prompt: Prompt, tokenizer: TextTokenizer, bundled: boolean): number | null {
   if (!answer) return null;
+  const copied = bundled ? prompt.tokens.find((t) => t.group === 'answerSpan') : undefined;
+  if (copied) return copied.id;
   const chat = prompt.kind === 'chat';
   // After "Answer:" a word carries its space; after a template's last token it does not.
   const joint = chat || /\s$/.test(prompt.text) ? '' : ' ';
