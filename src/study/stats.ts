@@ -47,23 +47,68 @@ export interface BootstrapOptions {
   level?: number;
 }
 
+/** The draws of the last (n, seed, resamples): a table asks for the same ones for every row. */
+let draws: { n: number; seed: number; resamples: number; indices: Uint32Array } | null = null;
+const MOST_KEPT = 4_000_000;
+
+/** `visit` sees the indices of every resample: n items drawn with replacement. The array is reused; the draws depend on n and seed only. */
+function resample(n: number, seed: number, resamples: number, visit: (indices: Uint32Array, r: number) => void): void {
+  if (draws === null || draws.n !== n || draws.seed !== seed || draws.resamples !== resamples) {
+    const random = seeded(seed);
+    const keep = n * resamples <= MOST_KEPT;
+    const indices = new Uint32Array(keep ? n * resamples : n);
+    if (!keep) {
+      for (let r = 0; r < resamples; r++) {
+        for (let i = 0; i < n; i++) indices[i] = Math.floor(random() * n);
+        visit(indices, r);
+      }
+      return;
+    }
+    for (let i = 0; i < indices.length; i++) indices[i] = Math.floor(random() * n);
+    draws = { n, seed, resamples, indices };
+  }
+  for (let r = 0; r < resamples; r++) visit(draws.indices.subarray(r * n, (r + 1) * n), r);
+}
+
+function percentiles(found: Float64Array, level: number): Interval {
+  const finite = found.every(Number.isFinite) ? found : found.filter(Number.isFinite);
+  if (finite.length === 0) return { low: NaN, high: NaN };
+  const sorted = finite.sort();
+  return { low: quantile(sorted, (1 - level) / 2), high: quantile(sorted, (1 + level) / 2) };
+}
+
 /**
  * Percentile bootstrap (Efron 1979): items are drawn with replacement, `statistic` sees their indices. Statistics that are not
  * finite on a resample (a correlation of equal values) are left out of the percentiles.
  */
 export function bootstrap(n: number, statistic: (indices: Uint32Array) => number, options: BootstrapOptions = {}): Interval {
   const { seed = 1, resamples = RESAMPLES, level = LEVEL } = options;
-  const random = seeded(seed);
-  const indices = new Uint32Array(n);
-  const found: number[] = [];
-  for (let r = 0; r < resamples; r++) {
-    for (let i = 0; i < n; i++) indices[i] = Math.floor(random() * n);
-    const s = statistic(indices);
-    if (Number.isFinite(s)) found.push(s);
-  }
-  if (found.length === 0) return { low: NaN, high: NaN };
-  const sorted = Float64Array.from(found).sort();
-  return { low: quantile(sorted, (1 - level) / 2), high: quantile(sorted, (1 + level) / 2) };
+  const found = new Float64Array(resamples);
+  resample(n, seed, resamples, (indices, r) => (found[r] = statistic(indices)));
+  return percentiles(found, level);
+}
+
+/** Means of several columns over the same n items, with the same resamples for all. */
+export function estimateMeans(columns: readonly ArrayLike<number>[], n: number, options: BootstrapOptions = {}): Estimate[] {
+  const { seed = 1, resamples = RESAMPLES, level = LEVEL } = options;
+  if (n === 0) return columns.map(() => ({ value: NaN, low: NaN, high: NaN, n: 0 }));
+  const width = columns.length;
+  // Item by item, so that one random access fetches all columns.
+  const rows = new Float64Array(n * width);
+  columns.forEach((column, c) => {
+    for (let i = 0; i < n; i++) rows[i * width + c] = column[i];
+  });
+  const found = columns.map(() => new Float64Array(resamples));
+  const sums = new Float64Array(width);
+  resample(n, seed, resamples, (indices, r) => {
+    sums.fill(0);
+    for (let i = 0; i < n; i++) {
+      const at = indices[i] * width;
+      for (let c = 0; c < width; c++) sums[c] += rows[at + c];
+    }
+    for (let c = 0; c < width; c++) found[c][r] = sums[c] / n;
+  });
+  return columns.map((column, c) => ({ value: mean(column), n, ...percentiles(found[c], level) }));
 }
 
 export function meanOf(values: ArrayLike<number>, indices: ArrayLike<number>): number {
@@ -74,8 +119,7 @@ export function meanOf(values: ArrayLike<number>, indices: ArrayLike<number>): n
 
 /** Mean with its percentile interval. */
 export function estimateMean(values: ArrayLike<number>, options?: BootstrapOptions): Estimate {
-  if (values.length === 0) return { value: NaN, low: NaN, high: NaN, n: 0 };
-  return { value: mean(values), n: values.length, ...bootstrap(values.length, (i) => meanOf(values, i), options) };
+  return estimateMeans([values], values.length, options)[0];
 }
 
 /** mean(numerator) / mean(denominator) over the same items, resampled together. */
