@@ -23,22 +23,22 @@ from transformers import AutoConfig
 HERE = Path(__file__).parent
 RUNS = HERE / "runs"
 MODELS = HERE.parent / "public" / "models"
-# name, run folder, stage, what files; the checkpoints are exported as q4 only, to keep the repository small
+# name, run folder, stage, what files. Comparisons use q4, which all have; the rest is chosen to keep the repository small
 SERIES = [
-    ("passage-base", RUNS / "base", "base", ["fp32", "q4"]),
+    ("passage-base", RUNS / "base", "base", ["fp16", "q4"]),
     ("passage-post-1", RUNS / "post" / "checkpoint-1", "checkpoint", ["q4"]),
     ("passage-post-2", RUNS / "post" / "checkpoint-2", "checkpoint", ["q4"]),
     ("passage-post-3", RUNS / "post" / "checkpoint-3", "checkpoint", ["q4"]),
     ("passage-post", RUNS / "post", "post-trained", ["fp32", "q4"]),
 ]
-FILE = {"fp32": "model.onnx", "q4": "model_q4.onnx"}
+FILE = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "q4": "model_q4.onnx"}
 
 
 def build(source: Path, dtype: str, out: Path) -> None:
     with tempfile.TemporaryDirectory() as tmp:
         subprocess.run(
             [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(source), "-o", tmp]
-            + ["-p", {"fp32": "fp32", "q4": "int4"}[dtype], "-e", "cpu", "-c", tmp + "/cache"]
+            + ["-p", {"q4": "int4"}.get(dtype, dtype), "-e", "webgpu" if dtype == "fp16" else "cpu", "-c", tmp + "/cache"]
             # one table for embedding and head, as in the checkpoint; int4 with exact activations, the same on every device
             + ["--extra_options", "shared_embeddings=true"]
             + (["int4_accuracy_level=1", "int4_block_size=32", "int4_is_symmetric=true"] if dtype == "q4" else []),
@@ -65,12 +65,13 @@ def main():
         for f in ("config.json", "generation_config.json"):
             shutil.copy(source / f, out / f)
         for f in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(RUNS / "tokenizer" / f, out / f)
+            data = json.loads((RUNS / "tokenizer" / f).read_text("utf-8"))
+            (out / f).write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
         if stage == "base":
             # a base model has no turns; without a template the lab asks it by completion
             t = json.loads((out / "tokenizer_config.json").read_text())
             t.pop("chat_template")
-            (out / "tokenizer_config.json").write_text(json.dumps(t, indent=2, ensure_ascii=False) + "\n")
+            (out / "tokenizer_config.json").write_text(json.dumps(t, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
         config = AutoConfig.from_pretrained(source)
         sizes, files = {}, []
         for dtype in dtypes:
