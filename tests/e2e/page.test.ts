@@ -87,6 +87,51 @@ describe('a first visit', () => {
   });
 });
 
+describe('when something is in the way', () => {
+  test('the worker dies: the page says so, and the next question brings the model back', async () => {
+    const { page, close } = await visit(browser, served.url);
+    await ready(page);
+    await page.evaluate(() => (window as unknown as { lab: { worker: Worker } }).lab.worker.terminate());
+    await page.getByRole('alert').filter({ hasText: 'worker' }).waitFor({ timeout: 30_000 });
+    await page.getByRole('button', { name: 'Load again' }).click();
+    await ready(page);
+    await ask(page);
+    await close();
+  });
+
+  test('on a metered connection nothing large is fetched before the reader says so', async () => {
+    const { page, close } = await visit(browser, 'about:blank');
+    await page.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
+    const large: string[] = [];
+    page.on('request', (r) => /\.(onnx|wasm)(_data)?$/.test(new URL(r.url()).pathname) && large.push(r.url()));
+    await page.goto(served.url);
+    const load = page.getByRole('button', { name: 'Load the model' });
+    await load.waitFor({ timeout: 30_000 });
+    expect(large).toEqual([]);
+    await load.click();
+    await ready(page);
+    expect(large.length).toBeGreaterThan(0);
+    await close();
+  });
+
+  test('a model file that is missing: named, with a way to try again', async () => {
+    const broken = await serve({
+      intercept: (request, response) => {
+        if (!/\.onnx/.test(request.url ?? '')) return false;
+        response.writeHead(404).end('not found');
+        return true;
+      },
+    });
+    const { page, close } = await visit(browser, broken.url);
+    const alert = page.getByRole('alert').filter({ hasText: 'The model is not available' });
+    await alert.waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Load again' }).waitFor();
+    await page.getByRole('button', { name: 'Next item' }).click();
+    await close();
+    await broken.close();
+  });
+});
+
 test('with the keyboard alone: from the first page to an exported file', async () => {
   const { page, close } = await visit(browser, served.url);
   await ready(page);

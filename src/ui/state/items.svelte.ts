@@ -4,6 +4,8 @@ import { getLab, toTrouble, type Trouble } from '../lab-api';
 import { view } from './view.svelte';
 
 class Items {
+  /** Names of the sets that ship. */
+  names: string[] = $state.raw(['world']);
   sets: Record<string, Item[]> = $state.raw({});
   trouble: Trouble | null = $state(null);
   loading = $state(false);
@@ -11,6 +13,21 @@ class Items {
   current: Item[] = $derived(this.sets[view.set] ?? []);
   index: number = $derived(this.current.findIndex((i) => i.id === view.item));
   item: Item | null = $derived(this.current[this.index] ?? null);
+
+  async start(): Promise<void> {
+    await this.load();
+    try {
+      this.names = await (await getLab()).sets();
+    } catch {
+      // without the list there is still the first set
+    }
+  }
+
+  async choose(set: string): Promise<void> {
+    view.set = set;
+    if (this.sets[set]) view.item = this.sets[set][0]?.id ?? null;
+    else await this.load(set);
+  }
 
   async load(set = view.set): Promise<void> {
     if (this.sets[set] || this.loading) return;
