@@ -6,11 +6,10 @@
  * metrics, f1, exact_match); everything else the lab knows of a cell is under `lab`, from which an import restores it whole.
  */
 import { Zip, ZipDeflate, strToU8 } from 'fflate';
-import { Aggregator, type Summary } from './aggregate';
 import type { StudyDesign } from './design';
 import { methods, summaryCsv, summaryJson, type Versions } from './report';
 import type { CellResult } from './result';
-import type { StudyStore } from './store';
+import { summaryOf, type StudyStore } from './store';
 
 export const EXPORT_FORMAT = 'passage-lab-study';
 export const EXPORT_VERSION = 1;
@@ -77,22 +76,18 @@ export async function* exportStudy(store: StudyStore, id: string, options: Expor
   }
 
   whole('study.json', JSON.stringify({ format: EXPORT_FORMAT, version: EXPORT_VERSION, design }, null, 1));
-  const aggregator = new Aggregator(design);
   const samples = open('samples.jsonl');
   let count = 0;
   for await (const batch of store.batches(id)) {
     let text = '';
-    for (const r of batch) {
-      aggregator.add(r);
-      text += sampleLine(r) + '\n';
-    }
+    for (const r of batch) text += sampleLine(r) + '\n';
     samples.push(strToU8(text));
     count += batch.length;
     options.onProgress?.(count);
     yield* flush();
   }
   samples.push(new Uint8Array(0), true);
-  const summary: Summary = aggregator.summary();
+  const summary = await summaryOf(store, id);
   whole('summary.csv', summaryCsv(summary));
   whole('summary.json', summaryJson(summary));
   whole('methods.md', methods(summary, options.versions) + '\n');

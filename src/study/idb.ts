@@ -3,7 +3,9 @@
  * durability: what was reported as done survives a killed tab.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import type { Language } from '../types';
 import type { ErrorType } from '../xmrc/errors';
+import type { Summary } from './aggregate';
 import type { StudyDesign } from './design';
 import type { CellResult } from './result';
 import { applyCorrection, StorageFull, type StudyEntry, type StudyStore } from './store';
@@ -11,6 +13,8 @@ import { applyCorrection, StorageFull, type StudyEntry, type StudyStore } from '
 interface Schema extends DBSchema {
   studies: { key: string; value: StudyDesign };
   cells: { key: [string, string]; value: CellResult };
+  /** Deleted by every write to its study, so one that is there is true. */
+  summaries: { key: string; value: Summary };
 }
 
 export const DATABASE = 'passage-lab-studies';
@@ -28,6 +32,7 @@ export class IdbStudyStore implements StudyStore {
       upgrade(database) {
         database.createObjectStore('studies', { keyPath: 'id' });
         database.createObjectStore('cells', { keyPath: ['study', 'id'] });
+        database.createObjectStore('summaries');
       },
       // Another tab wants a newer layout: let it, rather than block it for as long as this tab lives.
       blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
@@ -40,7 +45,10 @@ export class IdbStudyStore implements StudyStore {
   }
 
   putStudy(design: StudyDesign): Promise<void> {
-    return full(async () => void (await this.db.put('studies', design)));
+    return full(async () => {
+      const tx = this.db.transaction(['studies', 'summaries'], 'readwrite');
+      await Promise.all([tx.objectStore('studies').put(design), tx.objectStore('summaries').delete(design.id), tx.done]);
+    });
   }
 
   async getStudy(id: string): Promise<StudyDesign | null> {
@@ -53,8 +61,8 @@ export class IdbStudyStore implements StudyStore {
   }
 
   async deleteStudy(id: string): Promise<void> {
-    const tx = this.db.transaction(['studies', 'cells'], 'readwrite');
-    await Promise.all([tx.objectStore('studies').delete(id), tx.objectStore('cells').delete(range(id)), tx.done]);
+    const tx = this.db.transaction(['studies', 'cells', 'summaries'], 'readwrite');
+    await Promise.all([tx.objectStore('studies').delete(id), tx.objectStore('cells').delete(range(id)), tx.objectStore('summaries').delete(id), tx.done]);
   }
 
   putCell(result: CellResult): Promise<void> {
@@ -63,8 +71,9 @@ export class IdbStudyStore implements StudyStore {
 
   putCells(results: readonly CellResult[]): Promise<void> {
     return full(async () => {
-      const tx = this.db.transaction('cells', 'readwrite', { durability: 'strict' });
-      await Promise.all([...results.map((r) => tx.store.put(r)), tx.done]);
+      const tx = this.db.transaction(['cells', 'summaries'], 'readwrite', { durability: 'strict' });
+      const studies = new Set(results.map((r) => r.study));
+      await Promise.all([...results.map((r) => tx.objectStore('cells').put(r)), ...[...studies].map((s) => tx.objectStore('summaries').delete(s)), tx.done]);
     });
   }
 
@@ -87,12 +96,28 @@ export class IdbStudyStore implements StudyStore {
     }
   }
 
+  row(study: string, row: { model: string; contextLanguage: Language; questionLanguage: Language }): Promise<CellResult[]> {
+    const prefix = `${row.model}|${row.contextLanguage}|${row.questionLanguage}|`;
+    return this.db.getAll('cells', IDBKeyRange.bound([study, prefix], [study, `${prefix}\uffff`]));
+  }
+
+  async getSummary(study: string): Promise<Summary | null> {
+    return (await this.db.get('summaries', study)) ?? null;
+  }
+
+  async putSummary(study: string, summary: Summary): Promise<void> {
+    const tx = this.db.transaction(['cells', 'summaries'], 'readwrite');
+    // A cell may have been finished while the summary was made.
+    if ((await tx.objectStore('cells').count(range(study))) === summary.cells) await tx.objectStore('summaries').put(summary, study);
+    await tx.done;
+  }
+
   async correct(study: string, id: string, type: ErrorType | null): Promise<void> {
     await full(async () => {
-      const tx = this.db.transaction('cells', 'readwrite');
-      const result = await tx.store.get([study, id]);
+      const tx = this.db.transaction(['cells', 'summaries'], 'readwrite');
+      const result = await tx.objectStore('cells').get([study, id]);
       if (!result) throw new Error(`no finished cell ${id}`);
-      await Promise.all([tx.store.put(applyCorrection(result, type)), tx.done]);
+      await Promise.all([tx.objectStore('cells').put(applyCorrection(result, type)), tx.objectStore('summaries').delete(study), tx.done]);
     });
   }
 }

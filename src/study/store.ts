@@ -1,6 +1,8 @@
 /** Where studies live. The engine and the exports know this interface only; tests may use the one in memory. */
+import type { Language } from '../types';
 import type { ErrorType } from '../xmrc/errors';
 import type { StudyDesign } from './design';
+import { Aggregator, type Summary } from './aggregate';
 import type { CellResult } from './result';
 
 export interface StudyEntry {
@@ -22,6 +24,12 @@ export interface StudyStore {
   doneIds(study: string): Promise<Set<string>>;
   /** All finished cells, in batches, in the order of their ids. Never holds more than one batch. */
   batches(study: string): AsyncIterable<CellResult[]>;
+  /** The finished cells of one square of the matrix: what a click on it opens. */
+  row(study: string, row: { model: string; contextLanguage: Language; questionLanguage: Language }): Promise<CellResult[]>;
+  /** The summary kept by `putSummary`, or null when anything was written to the study since. */
+  getSummary(study: string): Promise<Summary | null>;
+  /** Kept only if it counts as many cells as there are. */
+  putSummary(study: string, summary: Summary): Promise<void>;
   /** A reader's correction of an error type; null takes it back. */
   correct(study: string, id: string, type: ErrorType | null): Promise<void>;
 }
@@ -43,4 +51,17 @@ export async function allCells(store: StudyStore, study: string): Promise<CellRe
   const out: CellResult[] = [];
   for await (const batch of store.batches(study)) for (const r of batch) out.push(r);
   return out;
+}
+
+/** The summary of a study: the kept one at once, else made from all cells and kept. A large study opens in no time but the first. */
+export async function summaryOf(store: StudyStore, study: string): Promise<Summary> {
+  const kept = await store.getSummary(study);
+  if (kept) return kept;
+  const design = await store.getStudy(study);
+  if (!design) throw new Error(`no study ${study}`);
+  const aggregator = new Aggregator(design);
+  for await (const batch of store.batches(study)) for (const r of batch) aggregator.add(r);
+  const summary = aggregator.summary();
+  await store.putSummary(study, summary).catch(() => undefined); // Only a shortcut: a full disk must not hide the results.
+  return summary;
 }

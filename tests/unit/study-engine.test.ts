@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { cells, designProblems, incompatible, pairs, scenarioOf, union } from '../../src/study/design';
 import { runStudy, type CellRunner, type StudyProgress } from '../../src/study/engine';
 import { IdbStudyStore } from '../../src/study/idb';
@@ -8,6 +8,7 @@ import { allCells, StorageFull, type StudyStore } from '../../src/study/store';
 import { seeded } from '../../src/xmrc/random';
 import { design, items, outcome, runner } from './study-fixture';
 
+vi.setConfig({ testTimeout: 60_000 });
 let names = 0;
 const fresh = () => IdbStudyStore.open(`t${names++}`);
 const all = items(3, 4);

@@ -1,7 +1,7 @@
 import 'fake-indexeddb/auto';
 import { strFromU8, strToU8, unzipSync, zipSync } from 'fflate';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { Aggregator, aggregate, phasing, rowLanguage, sizeAgainstScore } from '../../src/study/aggregate';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { aggregate, phasing, rowLanguage, sizeAgainstScore } from '../../src/study/aggregate';
 import { runStudy } from '../../src/study/engine';
 import { collect, exportName, exportStudy, sampleLine } from '../../src/study/export';
 import { IdbStudyStore } from '../../src/study/idb';
@@ -9,9 +9,10 @@ import { addStudy, importStudy, mergeStudy } from '../../src/study/import';
 import { csv, methods, summaryCsv, summaryJson } from '../../src/study/report';
 import { cells } from '../../src/study/design';
 import { scoreCell, substance, type CellResult } from '../../src/study/result';
-import { allCells } from '../../src/study/store';
+import { allCells, summaryOf } from '../../src/study/store';
 import { design, items, outcome, runner } from './study-fixture';
 
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const all = items(3, 4);
 const versions = { app: '0.1.0', ort: '1.30.0', devices: 'WASM' };
 const results = (d = design(all), pool = all): CellResult[] => cells(d, pool).map((c) => scoreCell(d, c, outcome(c), '2025-01-01T00:00:00.000Z'));
@@ -69,6 +70,31 @@ describe('aggregation', () => {
     expect(phasing([{ question: 4, answerSpan: 6, layers: 8 }])).toBeNull();
     expect(phasing(Array.from({ length: 4 }, () => ({ question: 4, answerSpan: 6, layers: 8 })))).toEqual({ stability: 1, ordered: 1, question: 0.5, answerSpan: 0.75, n: 4 });
     expect(phasing([0, 8, 0, 8].map((x) => ({ question: x, answerSpan: 8 - x, layers: 8 })))).toMatchObject({ stability: 0, ordered: 0.5 });
+  });
+});
+
+describe('the kept summary', () => {
+  it('is there until anything is written', async () => {
+    const s = await IdbStudyStore.open('kept');
+    const r = results();
+    await s.putStudy(design(all));
+    await s.putCells(r.slice(1));
+    const summary = await summaryOf(s, 'study-1');
+    expect(await s.getSummary('study-1')).toEqual(summary);
+    await s.correct('study-1', r[5].id, 'gibberish');
+    expect(await s.getSummary('study-1')).toBeNull();
+    await summaryOf(s, 'study-1');
+    await s.putCell(r[0]);
+    expect(await s.getSummary('study-1')).toBeNull();
+    await s.putSummary('study-1', summary);
+    expect(await s.getSummary('study-1')).toBeNull();
+    expect((await summaryOf(s, 'study-1')).cells).toBe(120);
+    await expect(summaryOf(s, 'none')).rejects.toThrow('no study none');
+  });
+  it('opens onto its cells', async () => {
+    const row = await store.row('study-1', { model: 'bundled:a', contextLanguage: 'en', questionLanguage: 'de' });
+    expect(row.map((r) => r.item).sort()).toEqual(all.map((i) => i.id).sort());
+    expect(new Set(row.map((r) => r.questionLanguage))).toEqual(new Set(['de']));
   });
 });
 
@@ -171,8 +197,9 @@ describe('20,000 cells', () => {
   const many = items(200, 5, ['en', 'de', 'es', 'vi', 'ru']);
   const d = design(many, { id: 'big', languages: ['de', 'es', 'vi', 'ru'], scenarios: ['en-en', 'en-x', 'x-x', 'x-en'] }); // 13 pairs × 2 models × 1000
   it('export as a stream, reopen and sum up in time', async () => {
-    const big = results({ ...d, scenarios: ['en-en', 'en-x', 'x-x'], models: [...d.models, { ref: { id: 'c' }, title: 'C' }].slice(0, 2) }, many).concat();
-    const r = [...big, ...results({ ...d, scenarios: ['x-en'], models: d.models.slice(0, 1) }, many)].slice(0, 20_000);
+    // One scored answer under 20,000 names: scoring is not what is timed here.
+    const [first] = results();
+    const r = cells(d, many).slice(0, 20_000).map((c): CellResult => ({ ...first, study: 'big', id: c.id, model: c.model === 0 ? 'bundled:a' : 'bundled:b#q4', scenario: c.scenario, contextLanguage: c.contextLanguage, questionLanguage: c.questionLanguage, item: c.item.id, paragraph: c.item.paragraph, squad: { f1: (c.index % 7) / 6, em: +(c.index % 7 === 6) } }));
     const memory = new Map(r.map((x) => [x.id, x]));
     expect(memory.size).toBe(20_000);
     const s = await IdbStudyStore.open('big');
@@ -183,13 +210,12 @@ describe('20,000 cells', () => {
     const keys = performance.now() - t;
     expect(done.size).toBe(20_000);
     t = performance.now();
-    const a = new Aggregator(d);
-    for await (const batch of s.batches('big')) for (const x of batch) a.add(x);
-    const read = performance.now() - t;
-    t = performance.now();
-    const summary = a.summary();
-    const sum = performance.now() - t;
+    const summary = await summaryOf(s, 'big');
+    const made = performance.now() - t;
     expect(summary.cells).toBe(20_000);
+    t = performance.now();
+    expect(await summaryOf(s, 'big')).toEqual(summary);
+    const again = performance.now() - t;
     t = performance.now();
     let bytes = 0;
     let chunks = 0;
@@ -201,12 +227,11 @@ describe('20,000 cells', () => {
     }
     const out = performance.now() - t;
     console.log(
-      `20,000 cells: keys ${keys.toFixed(0)} ms, reading ${read.toFixed(0)} ms, summing up ${sum.toFixed(0)} ms (fake IndexedDB); export ${out.toFixed(0)} ms, ${(bytes / 1e6).toFixed(2)} MB in ${chunks} chunks, largest ${(largest / 1e3).toFixed(0)} kB`,
+      `20,000 cells: keys ${keys.toFixed(0)} ms, first summary ${made.toFixed(0)} ms, opened again ${again.toFixed(0)} ms (fake IndexedDB); export ${out.toFixed(0)} ms, ${(bytes / 1e6).toFixed(2)} MB in ${chunks} chunks, largest ${(largest / 1e3).toFixed(0)} kB`,
     );
     expect(chunks).toBeGreaterThan(20);
     expect(largest).toBeLessThan(1_000_000);
-    // The real store is faster than the fake one; the page's own limit of 2 s is measured in the browser.
-    expect(sum).toBeLessThan(4000);
+    expect(again).toBeLessThan(2000);
   }, 60_000);
   it('have short lines', () => {
     expect(sampleLine(results()[0]).length).toBeLessThan(1500);
