@@ -1,0 +1,74 @@
+/** The state of a view: what was looked at, not what came out. Part of links and of records; read with clamps, never with trust. */
+import { GROUPS, LANGUAGES, type Language, type TokenGroup } from '../types';
+
+export const PROJECTIONS = ['joint-pca', 'layer-pca', 'plane'] as const;
+export type Projection = (typeof PROJECTIONS)[number];
+
+export interface ViewState {
+  /** Which of the page's views is open; a plain word, unknown ones are for the page to ignore. */
+  tab?: string;
+  layer?: number;
+  /** Index into the tokens. */
+  token?: number;
+  /** Languages pinned (drawn with emphasis). */
+  pins?: Language[];
+  /** Groups whose paths are drawn. */
+  groups?: TokenGroup[];
+  projection?: Projection;
+  /** Id of the fitted basis: the same id is the same picture. */
+  basis?: string;
+  /** Signs of the two axes as seen, relative to the fixed rule. */
+  signs?: [1 | -1, 1 | -1];
+  /** d3-zoom's transform in px of a plot 1000 wide. */
+  zoom?: { k: number; x: number; y: number };
+  /** Layers of a lassoed range, inclusive. */
+  range?: [number, number];
+  /** Token id followed by the lens. */
+  follow?: number;
+  /** MRD threshold, 0.5..1. */
+  threshold?: number;
+  /** Panels left out (slides). */
+  hide?: string[];
+}
+
+/** Limits that out-of-range values are clamped to. */
+export const LIMITS = { layer: 1000, token: 1_000_000, follow: 10_000_000, zoom: 200, pan: 1_000_000 } as const;
+
+export const isLanguage = (s: string): s is Language => (LANGUAGES as readonly string[]).includes(s);
+export const isGroup = (s: string): s is TokenGroup => (GROUPS as readonly string[]).includes(s);
+export const isWord = (s: string): boolean => /^[A-Za-z][\w-]{0,31}$/.test(s);
+export const isHex = (s: string): boolean => /^[0-9a-f]{8,64}$/.test(s);
+
+/** A whole number within [0, max]; says what it did. null when it is no number at all. */
+export function whole(text: string, max: number, name: string, remarks: string[]): number | null {
+  const n = Number(text);
+  if (text.trim() === '' || !Number.isFinite(n)) {
+    remarks.push(`${name} is not a number and was left out.`);
+    return null;
+  }
+  const c = Math.min(max, Math.max(0, Math.round(n)));
+  if (c !== n) remarks.push(`${name} ${n} was brought to ${c}.`);
+  return c;
+}
+
+export function real(text: string, lo: number, hi: number, name: string, remarks: string[]): number | null {
+  const n = Number(text);
+  if (text.trim() === '' || !Number.isFinite(n)) {
+    remarks.push(`${name} is not a number and was left out.`);
+    return null;
+  }
+  const c = Math.min(hi, Math.max(lo, n));
+  if (c !== n) remarks.push(`${name} ${n} was brought to ${c}.`);
+  return c;
+}
+
+/** The known words of a comma list, each once; the others are named. */
+export function words<T extends string>(text: string, known: (s: string) => s is T, name: string, remarks: string[]): T[] {
+  const out: T[] = [];
+  for (const w of text.split(',')) {
+    if (w === '') continue;
+    if (!known(w)) remarks.push(`${name} “${w.slice(0, 24)}” is not known here and was left out.`);
+    else if (!out.includes(w)) out.push(w);
+  }
+  return out;
+}

@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import { zlibSync } from 'fflate';
+import { describe, expect, it } from 'vitest';
+import { fromBase64url, pack, toBase64url, unpack } from '../../src/share/base64url';
+import { LINK_LIMIT, makeLink, needs, parseLink, TEXT_LIMIT, type ProbeLink } from '../../src/share/link';
+import { isGroup, isLanguage, LIMITS, PROJECTIONS } from '../../src/share/view';
+
+const golden = (JSON.parse(readFileSync(new URL('../fixtures/share/links.json', import.meta.url), 'utf8')) as { links: { hash: string; link: ProbeLink }[] }).links;
+const open = (hash: string): ProbeLink => {
+  const r = parseLink(hash);
+  if (!r.ok) throw new Error(r.message);
+  return r.value;
+};
+const write = (link: ProbeLink): string => {
+  const r = makeLink(link);
+  if (!r.ok) throw new Error(r.message);
+  return r.value;
+};
+const text = (context: string, question = 'Где это?'): ProbeLink => ({ version: 1, ask: { kind: 'text', context, question, contextLanguage: 'ru', questionLanguage: 'ru' }, models: [{ id: 'bundled:x' }], view: { layer: 3 } });
+
+describe('old links open for good', () => {
+  for (const { hash, link } of golden)
+    it(hash.slice(0, 60), () => {
+      const r = parseLink(hash);
+      expect(r).toEqual({ ok: true, value: link, remarks: [] });
+      expect(write(link)).toBe(hash);
+      expect(parseLink(`https://lab.example/sub/path/${hash}`)).toEqual(r);
+    });
+});
+
+describe('view → link → view', () => {
+  it('custom text in any script, with an answer and an edited prompt', () => {
+    for (const context of ['Die Bahn fährt ab.', '北京是中国的首都。', 'กรุงเทพเป็นเมืองหลวง', 'القاهرة عاصمة مصر', 'emoji 👩‍👩‍👧 \u0000 "quotes" & <b>']) {
+      const link = text(context);
+      if (link.ask?.kind === 'text') {
+        link.ask.answer = { text: [...context].slice(1, 3).join(''), start: 1 };
+        link.ask.prompt = { text: 'Q: {question}' };
+      }
+      expect(open(write(link))).toEqual(link);
+    }
+  });
+  it('an XQuAD item with two pinned models and a full view stays under the limit, readable', () => {
+    const hash = golden[1].hash;
+    expect(hash.length).toBeLessThan(700);
+    expect(hash).toContain('item=56beb4343aeaaa14008c925c');
+  });
+  it('a text too long for a link offers a file', () => {
+    let s = 7;
+    const noise = Array.from({ length: 6000 }, () => String.fromCodePoint(0x4e00 + ((s = (s * 48271) % 2147483647) % 5000))).join('');
+    const r = makeLink(text(noise));
+    expect(r).toMatchObject({ ok: false, code: 'too-long' });
+    expect(r.ok ? '' : r.message).toContain('file');
+    expect(LINK_LIMIT).toBe(2000);
+  });
+  it('says what a link cannot promise', () => {
+    const r = makeLink({ version: 1, ask: null, models: [{ id: 'a/b' }, { id: 'files:abc' }], view: {} });
+    expect(r.ok && r.remarks.join(' ')).toMatch(/not pinned.*same files/s);
+  });
+});
+
+describe('what is wrong with a link is said', () => {
+  const message = (hash: string): string => {
+    const r = parseLink(hash);
+    return r.ok ? '' : `${r.code}: ${r.message}`;
+  };
+  it('cut, foreign, newer, damaged', () => {
+    expect(message('#/probe')).toMatch(/^broken: .*version/);
+    expect(message('')).toMatch(/^not-a-link/);
+    expect(message('#/study?v=1')).toMatch(/^not-a-link/);
+    expect(message('#/probe?v=2')).toMatch(/^newer-version: .*newer lab/);
+    expect(message('#/probe?v=1&set=world')).toMatch(/^broken: .*no item/);
+    expect(message('#/probe?v=1&set=../../etc&item=x')).toMatch(/^broken/);
+    expect(message('#/probe?v=1&m=javascript:alert(1)')).toMatch(/^broken/);
+    expect(message('#/probe?v=1&m=a/..')).toMatch(/^broken/);
+    expect(message('#/probe?v=1&m=a/b@../x')).toMatch(/^broken/);
+    expect(message('#/probe?v=1&m=a/b&h=file:///etc')).toMatch(/^broken/);
+    expect(message('#/probe?v=1&m=a/b&h=https://user:pw@host')).toMatch(/^broken/);
+    expect(message('#/probe?v=1&x=@@@')).toMatch(/^broken/);
+    expect(message(`#/probe?v=1&x=${pack('{"context":1}')}`)).toMatch(/^broken/);
+    expect(message(`#/probe?v=1&x=${pack('not json')}`)).toMatch(/^broken/);
+    expect(message(`#/probe?v=1&x=${toBase64url(zlibSync(new Uint8Array(9)))}`)).toMatch(/^broken/);
+    expect(message(`#/probe?${'a'.repeat(70_000)}`)).toMatch(/^too-long/);
+  });
+  it('a small link that unfolds to very much is stopped', () => {
+    const bomb = pack('0'.repeat(TEXT_LIMIT * 30));
+    expect(bomb.length).toBeLessThan(20_000);
+    expect(unpack(bomb, TEXT_LIMIT)).toEqual({ ok: false, why: 'too-large' });
+    expect(message(`#/probe?v=1&x=${bomb}`)).toMatch(/^too-large/);
+  });
+  it('out of range is brought in, unknown is left out, and both are said', () => {
+    const r = parseLink('#/probe?v=1&l=99999&i=-3&th=7&z=1e9,0,0&r=9-2&p=tsne&d=tpu&pin=en,xx,en&g=question,soul&s=??&c=xx&future=yes&l=2');
+    expect(r.ok && r.value.view).toEqual({ layer: LIMITS.layer, token: 0, threshold: 1, zoom: { k: LIMITS.zoom, x: 0, y: 0 }, range: [2, 9], pins: ['en'], groups: ['question'] });
+    expect(r.ok && r.value.device).toBeUndefined();
+    expect(r.ok && r.remarks.length).toBeGreaterThanOrEqual(8);
+  });
+  it('nothing is fetched from anywhere without the reader’s consent', () => {
+    expect(needs(open(golden[0].hash))).toEqual([]);
+    expect(needs(open(golden[1].hash)).map((n) => n.host)).toEqual(['https://huggingface.co', 'https://huggingface.co']);
+    expect(needs(open(golden[3].hash))[0].text).toContain('a host this link chose');
+    expect(needs({ version: 1, ask: null, models: [{ id: 'bundled:x', host: 'https://evil.example' }], view: {} })).toHaveLength(1);
+  });
+});
+
+describe('base64url', () => {
+  it('round trips every length', () => {
+    for (let n = 0; n < 70; n++) {
+      const bytes = Uint8Array.from({ length: n }, (_, i) => (i * 97 + n) & 255);
+      expect(fromBase64url(toBase64url(bytes))).toEqual(bytes);
+    }
+    expect(fromBase64url('a')).toBeNull();
+    expect(fromBase64url('aé')).toBeNull();
+  });
+});
+
+describe('ten thousand damaged links', () => {
+  it('each is opened within its limits or explained; none throws', () => {
+    let s = 0x2545f491;
+    const r = (n: number): number => {
+      s ^= s << 13;
+      s ^= s >>> 17;
+      s ^= s << 5;
+      return (s >>> 0) % n;
+    };
+    const seeds = [...golden.map((g) => g.hash), write(text('Der Fluss heißt Elbe.')), write(text('长江是河。'.repeat(40)))];
+    const junk = ['%', '%zz', '&', '=', '#', '?', '/', '\u0000', '<script>', '..', '%2e%2e', '999999999999', '-1', 'NaN', '1e309', '__proto__', '\uD800', '🙂', ',', '@', ':', 'https://', 'javascript:'];
+    let opened = 0;
+    const faults: string[] = [];
+    for (let k = 0; k < 10_000; k++) {
+      let hash = seeds[r(seeds.length)];
+      for (let m = 0; m <= r(4); m++) {
+        const at = r(hash.length + 1);
+        const kind = r(6);
+        if (kind === 0) hash = hash.slice(0, at);
+        else if (kind === 1) hash = hash.slice(0, at) + String.fromCharCode(32 + r(96)) + hash.slice(at + 1);
+        else if (kind === 2) hash = hash.slice(0, at) + junk[r(junk.length)] + hash.slice(at);
+        else if (kind === 3) hash = hash.slice(0, at) + hash.slice(at + 1 + r(12));
+        else if (kind === 4) hash = hash.slice(0, at) + hash.slice(r(hash.length + 1));
+        else hash = hash.replace(/=([^&]*)/, () => `=${junk[r(junk.length)]}`);
+      }
+      const result = parseLink(hash);
+      if (!result.ok) {
+        if (result.message.length < 20) faults.push(`unexplained: ${hash}`);
+        continue;
+      }
+      opened++;
+      const { view, models, ask, device, languages } = result.value;
+      const must = (what: string, holds: boolean): void => {
+        if (!holds) faults.push(`${what}: ${hash}`);
+      };
+      must('layer', Number.isInteger(view.layer ?? 0) && (view.layer ?? 0) >= 0 && (view.layer ?? 0) <= LIMITS.layer);
+      must('token', Number.isInteger(view.token ?? 0));
+      must('zoom', (view.zoom?.k ?? 1) > 0 && Number.isFinite((view.zoom?.x ?? 0) + (view.zoom?.y ?? 0)));
+      must('languages', (view.pins ?? []).every(isLanguage) && (languages ?? []).every(isLanguage) && (view.groups ?? []).every(isGroup));
+      must('projection', view.projection === undefined || PROJECTIONS.includes(view.projection));
+      must('device', device === undefined || device === 'webgpu' || device === 'wasm');
+      for (const m of models) {
+        must('model', /^((bundled|files):[\w.-]+|[\w.-]+\/[\w.-]+)$/.test(m.id) && !/(^|\/)\.+(\/|$)/.test(`${m.id}/${m.revision ?? ''}`));
+        must('host', m.host === undefined || /^https?:\/\//.test(m.host));
+        must('consent', m.host === undefined || needs(result.value).length > 0);
+      }
+      if (ask?.kind === 'item') must('item', !/[/<>\s]/.test(`${ask.set}${ask.item}`));
+      must('rewritable', typeof makeLink(result.value).ok === 'boolean');
+    }
+    expect(faults).toEqual([]);
+    expect(opened).toBeGreaterThan(500);
+  }, 60_000);
+});
