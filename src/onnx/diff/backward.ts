@@ -25,9 +25,9 @@ const FLAT = new Set(['Shape', 'Size', 'Equal', 'Greater', 'GreaterOrEqual', 'Le
 /** Outputs after these of a node carry no gradient (caches, statistics). */
 const ONE_OUTPUT = new Set(['GroupQueryAttention', 'MultiHeadAttention', 'SimplifiedLayerNormalization', 'LayerNormalization']);
 
-/** Which tensors are differentiable functions of `root`. */
-export function differentiableFrom(tape: Tape, root: string, infos: Map<string, Info>): Set<string> {
-  const out = new Set([root]);
+/** Which tensors are differentiable functions of `roots`. */
+export function differentiableFrom(tape: Tape, roots: readonly string[], infos: Map<string, Info>): Set<string> {
+  const out = new Set(roots);
   for (const node of tape.nodes) {
     if (FLAT.has(node.op) || !node.inputs.some((i) => out.has(i))) continue;
     node.outputs.forEach((name, i) => {

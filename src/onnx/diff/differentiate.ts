@@ -59,7 +59,7 @@ export function differentiate(model: OnnxModel, residual: readonly string[] | nu
   const e = new Emitter(tape, selfPath, extraPath);
   const inputs = model.graph.inputs.filter((input) => !model.graph.initializers.has(input.name));
   for (const input of inputs) e.input(input.name, input.elemType, input.shape ?? []);
-  const differentiable = differentiableFrom(tape, chain.sums[0], infos);
+  const differentiable = differentiableFrom(tape, [chain.sums[0]], infos);
   const target = {
     rows: e.input(TARGET_INPUTS.rows, 7, ['targets']),
     tokens: e.input(TARGET_INPUTS.tokens, 7, ['targets']),
