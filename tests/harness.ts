@@ -11,6 +11,8 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 import { findChromium } from './chromium.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
+/** Another build than dist/, so that a rebuild does not pull the floor from under running tests. */
+const DIST = process.env['LAB_DIST'] ?? join(ROOT, 'dist');
 const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',
@@ -39,8 +41,8 @@ export interface Served {
 }
 
 export async function serve(options: ServeOptions = {}): Promise<Served> {
-  const mounts = options.mounts ?? { '/lab/': join(ROOT, 'dist'), '/fixtures/': join(ROOT, 'tests/fixtures') };
-  if (!existsSync(join(ROOT, 'dist/index.html'))) throw new Error('dist/ is missing: run `npm run build` first');
+  const mounts = options.mounts ?? { '/lab/': DIST, '/fixtures/': join(ROOT, 'tests/fixtures') };
+  if (!existsSync(join(DIST, 'index.html'))) throw new Error('dist/ is missing: run `npm run build` first');
   const server = createServer((request, response) => {
     if (options.isolated !== false) {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
@@ -117,8 +119,14 @@ export interface Visit {
   close(): Promise<void>;
 }
 
-export async function visit(browser: Browser, url: string): Promise<Visit> {
+export interface VisitOptions {
+  /** A connection on which the page waits for a click before it loads a model. */
+  metered?: boolean;
+}
+
+export async function visit(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visit> {
   const context = await browser.newContext();
+  if (options.metered) await context.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
   const page = await context.newPage();
   const foreign: string[] = [];
   const errors: string[] = [];
@@ -138,7 +146,7 @@ export async function visit(browser: Browser, url: string): Promise<Visit> {
  * through it with `page.evaluate`.
  */
 export async function visitLab(browser: Browser, url: string): Promise<Visit> {
-  const visited = await visit(browser, url);
+  const visited = await visit(browser, url, { metered: true });
   await visited.page.waitForFunction(() => 'lab' in window, undefined, { timeout: 60_000 });
   await visited.page.evaluate(() => {
     const scope = window as unknown as { lab: { another(): unknown }; own: unknown };

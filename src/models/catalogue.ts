@@ -5,9 +5,13 @@
 import { LabError } from '../runtime/errors';
 import { fetchFile, parseJson } from '../runtime/fetch';
 import type { ModelCard } from '../types';
+import type { RemoteFile } from './choose';
 
-/** @throws LabError 'broken-file' when the list is no list; a page without bundled models has an empty one */
-export async function bundledCards(base: string, signal?: AbortSignal): Promise<ModelCard[]> {
+/** A card as the page's own list has it: with the files, their sizes and hashes, as the hub's API would give them. */
+type ListedCard = Partial<ModelCard> & Pick<ModelCard, 'ref'> & { files?: { path: string; bytes?: number; sha256?: string }[] };
+
+/** A page without bundled models has an empty list. @throws LabError 'broken-file' when the list is no list */
+async function readIndex(base: string, signal?: AbortSignal): Promise<ListedCard[]> {
   let json: unknown;
   try {
     json = parseJson(await fetchFile(new URL('models/index.json', base).href, { signal }));
@@ -16,7 +20,19 @@ export async function bundledCards(base: string, signal?: AbortSignal): Promise<
     throw error;
   }
   if (!Array.isArray(json)) throw new LabError('broken-file', 'models/index.json holds no list.');
-  return (json as Partial<ModelCard>[]).filter((c): c is Partial<ModelCard> & Pick<ModelCard, 'ref'> => Boolean(c.ref?.id)).map(complete);
+  return (json as ListedCard[]).filter((card) => Boolean(card.ref?.id));
+}
+
+export async function bundledCards(base: string, signal?: AbortSignal): Promise<ModelCard[]> {
+  return (await readIndex(base, signal)).map(({ files: _files, ...card }) => complete(card));
+}
+
+/** By model id; only models whose files are listed. */
+export async function bundledFiles(base: string, signal?: AbortSignal): Promise<Map<string, RemoteFile[]>> {
+  const files = new Map<string, RemoteFile[]>();
+  for (const card of await readIndex(base, signal))
+    if (card.files) files.set(card.ref.id, card.files.map((f) => ({ path: f.path, bytes: f.bytes ?? null, sha256: f.sha256 ?? null })));
+  return files;
 }
 
 const complete = (card: Partial<ModelCard> & Pick<ModelCard, 'ref'>): ModelCard => ({

@@ -4,7 +4,7 @@ import type { Ask, TokenInfo } from '../types';
 import { cpLength, cpSlice, utf16ToCp } from '../xmrc/codepoints';
 import { promptFor } from '../xmrc/prompt';
 import { align, groupTokens, type PromptRanges, type Range } from './spans';
-import type { TextTokenizer } from './tokenizer';
+import { TextStream, type TextTokenizer } from './tokenizer';
 
 /** An ask with its texts looked up: what `Ask` is once the item is known. */
 export interface PlainAsk {
@@ -64,11 +64,26 @@ export function makePrompt(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boo
   return { text, ids, tokens: tokensOf(text, ids, ranges, tokenizer, notes), kind: built.kind, stops: built.stop, notes };
 }
 
-/** Tokens of generated text; ranges count from its own start. */
+/**
+ * Tokens of generated text; ranges count from its own start. Bytes that are no text (a model may generate half a character)
+ * read as U+FFFD and cannot be laid over the tokens again: each token then has the text it brought, as it was streamed.
+ */
 export function answerTokens(text: string, ids: readonly number[], tokenizer: TextTokenizer): TokenInfo[] {
+  if (text.includes('\uFFFD')) return streamedTokens(ids, tokenizer);
   const pieces = ids.map((id) => tokenizer.piece(id));
   const { spans } = align(text, pieces);
   return ids.map((id, i) => ({ id, ...spans[i], group: 'answer' as const, special: pieces[i].special }));
+}
+
+function streamedTokens(ids: readonly number[], tokenizer: TextTokenizer): TokenInfo[] {
+  const stream = new TextStream(tokenizer, true);
+  let start = 0;
+  return ids.map((id) => {
+    const text = stream.push(id);
+    const token = { id, text, group: 'answer' as const, start, end: start + cpLength(text), special: tokenizer.piece(id).special };
+    start = token.end;
+    return token;
+  });
 }
 
 /**

@@ -3,6 +3,7 @@ import { LabError, toLabError } from '../runtime/errors';
 import { fetchFile, parseJson, statFile, type Fetched, type FetchOptions } from '../runtime/fetch';
 import type { FileStore } from '../runtime/store';
 import type { ModelRef } from '../types';
+import { bundledFiles } from './catalogue';
 import type { RemoteFile } from './choose';
 import { DEFAULT_HOST, DTYPE_SUFFIX, isCommit } from './reference';
 
@@ -76,21 +77,8 @@ const SMALL_FILES = ['config.json', 'generation_config.json', 'tokenizer.json', 
 /** Bundled files change only with the page, and the browser's own cache and the service worker keep them: no store. */
 async function openBundled(name: string, context: SourceContext): Promise<ModelSource> {
   const root = new URL(`models/${name}/`, context.base).href;
-  // The list of a bundled model's files lies beside it, as the hub's API would give it; without one, the usual names are tried.
-  const listed = await listFile(root, context);
+  const listed = (await bundledFiles(context.base, context.signal)).get(`bundled:${name}`);
   return new HttpSource('bundled', listed ?? (await probe(root, null, context)), root, {});
-}
-
-async function listFile(root: string, context: SourceContext): Promise<RemoteFile[] | null> {
-  const there = await statFile(`${root}files.json`, { signal: context.signal });
-  if (!there) return null;
-  const json = parseJson(await fetchFile(`${root}files.json`, { signal: context.signal }));
-  if (!Array.isArray(json)) throw new LabError('broken-file', 'files.json holds no list.');
-  return (json as { path: string; bytes?: number; sha256?: string }[]).map((f) => ({
-    path: f.path,
-    bytes: f.bytes ?? null,
-    sha256: f.sha256 ?? null,
-  }));
 }
 
 interface HubInfo {

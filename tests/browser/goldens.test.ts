@@ -13,7 +13,10 @@ const PROMPT = 'The river Elbe flows through Dresden. Which river? Die Elbe flie
 
 const cases = readdirSync(MODELS).flatMap((name) =>
   (['fp32', 'q4'] as const)
-    .filter((dtype) => existsSync(join(MODELS, name, `golden${dtype === 'fp32' ? '' : `_${dtype}`}.json`)))
+    .filter((dtype) => {
+      const suffix = dtype === 'fp32' ? '' : `_${dtype}`;
+      return existsSync(join(MODELS, name, `golden${suffix}.json`)) && existsSync(join(MODELS, name, `onnx/model${suffix}.onnx`));
+    })
     .map((dtype) => ({ name, dtype })),
 );
 
