@@ -56,6 +56,14 @@ class Compare {
     }
   }
 
+  /** B as a record has it. */
+  put(probe: Probe): void {
+    if (!run.shown) return;
+    const id = probe.model.card.ref.id;
+    this.wanted = id;
+    this.probes = { ...this.probes, [key(id, run.shown.main)]: probe };
+  }
+
   /** Gives B's memory back. */
   close(): void {
     this.#turn++;

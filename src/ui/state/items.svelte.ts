@@ -23,14 +23,21 @@ class Items {
     }
   }
 
-  async choose(set: string): Promise<void> {
+  async choose(set: string, item: string | null = null): Promise<void> {
     view.set = set;
-    if (this.sets[set]) view.item = this.sets[set][0]?.id ?? null;
-    else await this.load(set);
+    view.item = item;
+    await this.load(set);
+    if (!this.item) view.item = this.current[0]?.id ?? null;
   }
 
-  async load(set = view.set): Promise<void> {
-    if (this.sets[set] || this.loading) return;
+  #coming: Record<string, Promise<void>> = {};
+
+  load(set = view.set): Promise<void> {
+    return (this.#coming[set] ??= this.#fetch(set).finally(() => delete this.#coming[set]));
+  }
+
+  async #fetch(set: string): Promise<void> {
+    if (this.sets[set]) return;
     this.loading = true;
     this.trouble = null;
     try {

@@ -20,6 +20,7 @@ class Model {
   progress: Progress | null = $state.raw(null);
   loaded: LoadedModel | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
+  #listening = false;
   #turn = 0;
   #abort: AbortController | null = null;
 
@@ -30,25 +31,35 @@ class Model {
   name: string = $derived(this.card?.title ?? (typeof this.wanted === 'string' ? this.wanted : (this.wanted?.id ?? 'model')));
   bundled: ModelCard[] = $derived(this.cards.filter((c) => c.bundled));
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return (this.#coming = this.#start());
+  }
+
+  async #start(): Promise<void> {
     this.trouble = null;
     this.status = 'idle';
     try {
       const lab = await getLab();
-      lab.on('lost', (error) => this.#fail(error));
+      if (!this.#listening) lab.on('lost', (error) => this.#fail(error));
+      this.#listening = true;
       [this.capabilities, this.cards] = await Promise.all([lab.capabilities(), lab.models()]);
       const first = this.bundled.find((c) => c.stage === 'post-trained') ?? this.bundled[0];
       if (!first || this.wanted) return;
       this.wanted = first.ref;
       if (metered()) this.status = 'asking';
-      else await this.load();
+      else await this.#load(first.ref, false);
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  async load(ref: ModelRef | string | null = this.wanted, precise = false): Promise<void> {
-    if (!ref) return this.start();
+  #coming: Promise<void> | null = null;
+
+  load(ref: ModelRef | string | null = this.wanted, precise = false): Promise<void> {
+    return (this.#coming = ref ? this.#load(ref, precise) : this.start());
+  }
+
+  async #load(ref: ModelRef | string, precise: boolean): Promise<void> {
     const turn = ++this.#turn;
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
@@ -75,6 +86,11 @@ class Model {
     } finally {
       if (turn === this.#turn) this.progress = null;
     }
+  }
+
+  /** When what is being loaded has come, or has failed. */
+  async settled(): Promise<void> {
+    await this.#coming?.catch(() => undefined);
   }
 
   cancel(): void {

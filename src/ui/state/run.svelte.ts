@@ -22,8 +22,12 @@ class Run {
   stream = $state('');
   answer: Answer | null = $state.raw(null);
   shown: Shown | null = $state.raw(null);
+  /** What `answer` and `shown` answer. */
+  asked: Ask | null = $state.raw(null);
   grid: { of: Probe; cells: LensCell[] } | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
+  /** Told when a run is done, for the address. */
+  ondone: ((named: boolean) => void) | null = null;
   #turn = 0;
   #abort: AbortController | null = null;
 
@@ -33,6 +37,22 @@ class Run {
   /** All probes on show, the asked one first. */
   probes: Probe[] = $derived(this.shown ? [this.shown.main, ...this.shown.others] : []);
 
+  /** Whether the controls still say what was asked. */
+  current: boolean = $derived.by(() => {
+    const { asked } = this;
+    if (!asked || asked.contextLanguage !== view.contextLanguage || asked.questionLanguage !== view.questionLanguage) return false;
+    if ('item' in asked) return view.mode === 'item' && view.item === (typeof asked.item === 'string' ? asked.item : asked.item.id);
+    return view.mode === 'text' && asked.context === view.text.context && asked.question === view.text.question;
+  });
+  /** The question on show, as it was asked. */
+  question: string = $derived.by(() => {
+    const ask = this.shown?.main.ask;
+    if (!ask) return '';
+    if (!('item' in ask)) return ask.question;
+    const item = typeof ask.item === 'string' ? items.current.find((i) => i.id === ask.item) : ask.item;
+    return item?.question[ask.questionLanguage] ?? '';
+  });
+
   /** What the controls say now; null while there is nothing to ask. */
   ask(): Ask | null {
     const { contextLanguage, questionLanguage } = view;
@@ -40,12 +60,22 @@ class Run {
     return items.item ? { item: items.item, set: view.set, contextLanguage, questionLanguage } : null;
   }
 
-  async go(): Promise<void> {
+  show(shown: Shown): void {
+    this.stop();
+    this.answer = shown.main.answer;
+    this.stream = '';
+    this.asked = shown.main.ask;
+    this.shown = shown;
+  }
+
+  /** @param named a step that back and forward walk */
+  async go(named = true): Promise<void> {
     const ask = this.ask();
     if (!ask) return;
     await this.#work('answering', async (signal, mine) => {
       this.stream = '';
       this.answer = null;
+      this.asked = ask;
       const lab = await getLab();
       const onToken = (token: TokenInfo) => {
         if (mine()) this.stream += token.text;
@@ -61,6 +91,7 @@ class Run {
       this.shown = { source: 'live', main, others: [] };
       if ('item' in ask && ask.questionLanguage !== 'en') await this.#add(ask, ['en'], signal, mine);
     });
+    if (this.status === 'idle') this.ondone?.(named);
   }
 
   /** The lens at every question token, the readout and the answer: a run of its own, made when its picture is opened. */

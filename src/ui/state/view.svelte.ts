@@ -1,5 +1,6 @@
 /** What the reader has chosen, and nothing that can be recomputed: this object is what a link carries. */
 import type { BasisKind } from '../../probe/projection';
+import type { ViewState } from '../../share/view';
 import type { Device, Language, Scenario, TokenGroup } from '../../types';
 
 /** The views below the first two pictures. */
@@ -23,6 +24,8 @@ export interface View {
   projection: BasisKind;
   /** null: the best this browser has. */
   device: Device | null;
+  /** Panels left out, for slides. */
+  hide: string[];
 }
 
 export const view: View = $state({
@@ -38,7 +41,29 @@ export const view: View = $state({
   paths: ['question', 'readout'],
   projection: 'joint-pca',
   device: null,
+  hide: [],
 });
+
+/** The part of a view that links and records carry. */
+export function viewState(): ViewState {
+  return {
+    tab: view.tab,
+    ...(view.layer === null ? {} : { layer: view.layer }),
+    ...(view.position === null ? {} : { token: view.position }),
+    groups: [...view.paths],
+    projection: view.projection,
+  };
+}
+
+export function applyViewState(s: ViewState): void {
+  const tab = TABS.find((t) => t === s.tab);
+  if (tab) view.tab = tab;
+  if (s.layer !== undefined) view.layer = s.layer;
+  if (s.token !== undefined) view.position = s.token;
+  if (s.groups?.length) view.paths = [...s.groups];
+  if (s.projection) view.projection = s.projection;
+  if (s.hide) view.hide = [...s.hide];
+}
 
 export function scenario(context: Language, question: Language): Scenario {
   if (context === 'en') return question === 'en' ? 'en-en' : 'en-x';
