@@ -63,6 +63,9 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
   // one path per sign and shade; equal neighbours in a row are one rectangle
   const shades: string[][] = Array.from({ length: 2 * SHADES + 1 }, () => []);
   const H = num(row);
+  // each number is written many times: made into text once
+  const xText = Array.from({ length: n }, (_, i) => num(xOf(i)));
+  const wText: string[] = [];
   for (let l = 0; l < rows; l++) {
     const top_ = scale === 'layer' ? rowMax[l] : max;
     const y = num(yOf(l));
@@ -81,8 +84,8 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
       }
       if (k !== current || i === n) {
         if (current >= 0) {
-          const w = num((i - start) * col);
-          shades[current].push(`M${num(xOf(start))},${y}h${w}v${H}h-${w}z`);
+          const w = (wText[i - start] ??= num((i - start) * col));
+          shades[current].push(`M${xText[start]},${y}h${w}v${H}h-${w}z`);
         }
         start = i;
         current = k;

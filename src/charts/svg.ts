@@ -39,6 +39,8 @@ function legal(text: string): string {
     .replace(/[\u0000-\u0008\u000B\u000C\u000E-\u001F\uFFFE\uFFFF]/g, '\uFFFD')
     .replace(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g, '\uFFFD');
 }
+/** Anything that might need a change: most attributes are plain, and one look is cheaper than five replacements. */
+const SUSPECT = /[&<>"\u0000-\u001F\uD800-\uDFFF\uFFFE\uFFFF]/;
 const escapeText = (s: string): string => legal(s).replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 const escapeAttr = (s: string): string => escapeText(s).replace(/"/g, '&quot;').replace(/\n/g, '&#10;');
 
@@ -51,14 +53,14 @@ export function renderToString(node: SvgChild): string {
 
 function write(node: SvgChild, parts: string[]): void {
   if (typeof node === 'string') {
-    parts.push(escapeText(node));
+    parts.push(SUSPECT.test(node) ? escapeText(node) : node);
     return;
   }
   parts.push('<', node.tag);
   for (const key in node.attrs) {
     const value = node.attrs[key];
     if (value === null || value === undefined || value === false) continue;
-    const text = typeof value === 'number' ? (Number.isFinite(value) ? num(value) : '0') : value === true ? '' : escapeAttr(value);
+    const text = typeof value === 'number' ? (Number.isFinite(value) ? num(value) : '0') : value === true ? '' : SUSPECT.test(value) ? escapeAttr(value) : value;
     parts.push(' ', key, '="', text, '"');
   }
   if (node.children.length === 0) parts.push('/>');
