@@ -116,7 +116,7 @@ def pretraining_document(rng: Random, facts: tuple[int, int] = (2, 5)) -> list[s
         again = chosen[:]
         rng.shuffle(again)
         return [first, write_context(rng, b, again).text]
-    if sort < 0.65:
+    if sort < 0.55:
         lines = []
         for f in chosen:
             p = rng.randrange(3)
@@ -141,11 +141,11 @@ def pick_context_language(rng: Random) -> str:
     return "en" if rng.random() < 0.25 else rng.choice(LANGUAGES)
 
 
-def pick_question_language(rng: Random, context_language: str) -> str:
-    return context_language if rng.random() < 0.25 else rng.choice(LANGUAGES)
+def pick_question_language(rng: Random, context_language: str, same: float) -> str:
+    return context_language if rng.random() < same else rng.choice(LANGUAGES)
 
 
-def post_training_example(rng: Random, facts: tuple[int, int], questions: int) -> tuple[str, list[tuple[str, str]], bool]:
+def post_training_example(rng: Random, facts: tuple[int, int], questions: int, same: float) -> tuple[str, list[tuple[str, str]], bool]:
     """-> (context, [(question, answer)…], whether the context's language writes spaces): several questions on one context, each in its own language; the answer is in the context's."""
     chosen = choose_facts(rng, rng.randint(*facts))
     language = pick_context_language(rng)
@@ -153,5 +153,5 @@ def post_training_example(rng: Random, facts: tuple[int, int], questions: int) -
     pairs = []
     for _ in range(questions):
         f = rng.choice(chosen)
-        pairs.append((ask(pick_question_language(rng, language), f, rng.randrange(3)), answer(language, f)))
+        pairs.append((ask(pick_question_language(rng, language, same), f, rng.randrange(3)), answer(language, f)))
     return context.text, pairs, sheet(language)["join"] == " " and language != "th"

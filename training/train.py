@@ -19,6 +19,7 @@ from random import Random
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from lookup_init import lay_down_lookup
 from generate import post_training_example, pretraining_document
 
 RUNS = Path(__file__).parent / "runs"
@@ -52,8 +53,8 @@ class Packer:
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tok.encode(text, add_special_tokens=False))
 
-    def post_example(self, rng: Random, facts: tuple[int, int], questions: int, context_weight: float):
-        context, pairs, spaced = post_training_example(rng, facts, questions)
+    def post_example(self, rng: Random, facts: tuple[int, int], questions: int, context_weight: float, same: float):
+        context, pairs, spaced = post_training_example(rng, facts, questions, same)
         c = [self.bos, self.user, *self.encode(context)]
         rows = [(t, 0, i, context_weight if i > 1 else 0.0) for i, t in enumerate(c)]
         seen = set()
@@ -65,7 +66,8 @@ class Packer:
             # with the space that stands before it in the context: copying then means copying the same tokens
             answer = [*self.encode(" " + a if spaced else a), self.end]
             for i, t in enumerate(question + answer):
-                weight = 0.0 if i < len(question) else 1.0
+                # the first token is the retrieval; the rest follows from it, and most of it is the end mark
+                weight = 0.0 if i < len(question) else 3.0 if i == len(question) else 0.3 if t == self.end else 1.0
                 rows.append((t, branch, len(c) + i, weight))
         return rows
 
@@ -78,6 +80,23 @@ class Packer:
                 # document's first line, whose facts nothing foretells
                 rows.append((t, 0, len(rows), float(rng.random() < (0.55 if n else 0.2))))
         return rows + [(self.end, 0, len(rows), 1.0)]
+
+    def copy_example(self, rng: Random):
+        """Random tokens and what comes back of them: a run repeated, or pairs looked up again in another order. Text alone took
+        far too long to teach looking things up; a few hundred steps of this do."""
+        vocab = len(self.tok)
+        n = rng.randint(6, 40)
+        a = [rng.randrange(300, vocab) for _ in range(n)]
+        if rng.random() < 0.5:
+            rows = [(t, 0, i, 0.0) for i, t in enumerate([self.bos, *a])]
+            return rows + [(t, 0, len(rows) + i, 1.0 if i else 0.0) for i, t in enumerate(a)]
+        pairs = list(zip(a, (rng.randrange(300, vocab) for _ in a)))
+        rows = [(self.bos, 0, 0, 0.0)]
+        for again in (False, True):
+            rng.shuffle(pairs)
+            for k, v in pairs:
+                rows += [(k, 0, len(rows), 0.0), (v, 0, len(rows) + 1, 1.0 if again else 0.0)]
+        return rows
 
     def batch(self, rng: Random, rows: int, example):
         """-> ids, positions, mask (True = may look), weights of the *next* token; [rows, length] (mask [rows, 1, length, length])."""
@@ -139,9 +158,9 @@ def main():
     ap.add_argument("stage", choices=["pretrain", "posttrain"])
     ap.add_argument("--minutes", type=float, default=40)
     ap.add_argument("--tokenizer", default=str(RUNS / "tokenizer"))
-    ap.add_argument("--from", dest="start", default=str(RUNS / "base"))
+    ap.add_argument("--from", dest="start", help="a checkpoint to start from; post-training starts from the base model")
     ap.add_argument("--out")
-    ap.add_argument("--rows", type=int, default=32)
+    ap.add_argument("--rows", type=int, default=12, help="more steps beat larger ones")
     ap.add_argument("--length", type=int, default=256)
     ap.add_argument("--lr", type=float, default=3e-3)
     ap.add_argument("--seed", type=int, default=7)
@@ -155,25 +174,32 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     tok = AutoTokenizer.from_pretrained(args.tokenizer)
-    if post:
-        model = LlamaForCausalLM.from_pretrained(args.start, attn_implementation="sdpa", dtype=torch.float32)
+    start = args.start or (str(RUNS / "base") if post else None)
+    if start:
+        model = LlamaForCausalLM.from_pretrained(start, attn_implementation="sdpa", dtype=torch.float32)
     else:
         config = LlamaConfig(
             vocab_size=len(tok), bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id, pad_token_id=tok.pad_token_id, **BASE_CONFIG
         )
         config._attn_implementation = "sdpa"
         model = LlamaForCausalLM(config)
+        lay_down_lookup(model)
     print("parameters", sum(p.numel() for p in model.parameters()), flush=True)
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim == 1]
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}], lr=args.lr, betas=(0.9, 0.98))
+    # Muon for the blocks' matrices (attention that looks things up forms sooner than under AdamW), AdamW for the rest
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    rest = [p for n, p in model.named_parameters() if p.ndim == 1 or "embed" in n]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=args.lr, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
     packer = Packer(tok, args.length)
     state = out / "state.pt"
     step, used = 0, 0.0
     if state.exists():
         saved = torch.load(state, weights_only=True)
         model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for o, s in zip(optimizers, saved["optimizers"]):
+            o.load_state_dict(s)
         step, used = saved["step"], saved["used"]
         print(f"resumed at step {step}, {used / 60:.1f} min", flush=True)
 
@@ -182,12 +208,12 @@ def main():
             model.save_pretrained(out / name)
             tok.save_pretrained(out / name)
         tmp = out / "state.tmp"
-        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "used": used}, tmp)
+        torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step, "used": used}, tmp)
         tmp.replace(state)
 
     log = (out / "log.jsonl").open("a")
     # moments (share of the budget) at which a checkpoint between base and final is kept
-    keep = [0.03, 0.08, 0.2, 0.5] if post else []
+    keep = [0.15, 0.3, 0.5] if post else []
     kept = [k for k in keep if used / 60 / args.minutes >= k]
     model.train()
     forward = torch.compile(model.model) if args.compile else model.model
@@ -201,16 +227,22 @@ def main():
         rng = Random(f"{args.seed}/{args.stage}/{step}")
         if post:
             # short contexts first
-            top = min(10, 4 + int(progress / 0.35 * 6))
+            top = min(10, 4 + int(progress / 0.45 * 6))
+            # questions in the context's own language first, then mostly in others
+            same = max(0.2, 0.7 - progress * 2)
             ids, pos, mask, target, weight = packer.batch(
-                rng, args.rows, lambda r: packer.post_example(r, (3, top), 8 + r.randrange(7), 0.05)
+                rng, args.rows, lambda r: packer.post_example(r, (3, top), 8 + r.randrange(7), 0.03, same)
             )
         else:
             top = min(6, 3 + int(progress / 0.3 * 3))
-            ids, pos, mask, target, weight = packer.batch(rng, args.rows, lambda r: packer.pre_example(r, (2, top)))
+            copies = max(0.1, 0.6 - progress * 2)
+            ids, pos, mask, target, weight = packer.batch(
+                rng, args.rows, lambda r: packer.copy_example(r) if r.random() < copies else packer.pre_example(r, (2, top))
+            )
         lr = args.lr * schedule(progress, 0.01 if post else 0.03)
-        for g in optimizer.param_groups:
-            g["lr"] = lr
+        for o in optimizers:
+            for g in o.param_groups:
+                g["lr"] = lr
         with torch.autocast("cpu", dtype=torch.bfloat16):
             hidden = forward(input_ids=ids, position_ids=pos, attention_mask=mask).last_hidden_state
             wanted = weight > 0
@@ -218,15 +250,17 @@ def main():
         loss_each = torch.nn.functional.cross_entropy(logits.float(), target[wanted], reduction="none")
         w = weight[wanted]
         loss = (loss_each * w).sum() / w.sum()
-        optimizer.zero_grad(set_to_none=True)
+        for o in optimizers:
+            o.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for o in optimizers:
+            o.step()
         step += 1
         used += time.time() - began
         losses.append(loss.item())
-        if step % 20 == 0:
-            right = (logits.argmax(-1) == target[wanted])[w == 1].float().mean().item()
+        if step % 50 == 0:
+            right = (logits.argmax(-1) == target[wanted])[w == w.max()].float().mean().item()
             row = {"step": step, "minutes": round(used / 60, 2), "loss": round(sum(losses) / len(losses), 4), "right": round(right, 4), "lr": round(lr, 6)}
             losses.clear()
             print(json.dumps(row), flush=True)
