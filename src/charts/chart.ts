@@ -1,7 +1,7 @@
 /** What every chart takes and gives. */
 import { h, renderToString, type SvgNode } from './svg';
 import { CHART_CSS, cssTheme, lightTheme, themeProperties, type Theme } from './theme';
-import { fit } from './text';
+import { wrap } from './text';
 import type { Language, TokenGroup } from '../types';
 
 export type Cell = string | number | null;
@@ -93,7 +93,8 @@ export function standalone(chart: Chart, theme: Theme = lightTheme): string {
   const root = chart.svg;
   // a figure that travels needs its title and some air; the chart keeps its own coordinates
   const pad = 20;
-  const head = 26;
+  const lines = wrap(chart.title, chart.width, 14.5);
+  const head = 8 + 18 * lines.length;
   const w = Math.round(chart.width) + 2 * pad;
   const ht = Math.round(chart.height) + 2 * pad + head;
   const node = h(
@@ -103,7 +104,7 @@ export function standalone(chart: Chart, theme: Theme = lightTheme): string {
     h('desc', {}, chart.finding),
     h('style', {}, CHART_CSS),
     h('rect', { class: 'background', x: -pad, y: -pad - head, width: w, height: ht, fill: theme.background }),
-    h('text', { class: 'title', x: 0, y: -head + 10, 'font-size': 14, 'font-weight': 600, fill: theme.ink }, fit(chart.title, chart.width, 14.5)),
+    lines.map((line, i) => h('text', { class: 'title', x: 0, y: -head + 10 + 18 * i, 'font-size': 14, 'font-weight': 600, fill: theme.ink }, line)),
     root.children,
   );
   return `<?xml version="1.0" encoding="UTF-8"?>\n${literal(renderToString(node), theme)}\n`;

@@ -39,7 +39,7 @@ export function smallMultiples(panels: Panel[], options: ChartOptions & { column
     ),
     width,
     height: Math.max(1, height),
-    title: options.title ?? placed[0]?.chart.title ?? 'Small multiples',
+    title: options.title ?? (placed.map((p) => p.panel.title).join(' · ') || 'Small multiples'),
     finding: finding || 'No panels.',
     table: { columns: ['panel', ...(placed[0]?.chart.table.columns ?? [])], rows: placed.flatMap((p) => p.chart.table.rows.map((r) => [p.panel.title, ...r])) },
     locate(x, y) {

@@ -32,7 +32,7 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
   const tracks = data.tracks ?? [];
   const hasPhases = data.question !== null;
   const spanH = 26;
-  const trackH = 40;
+  const trackH = 48;
   const topH = 46;
   const height = options.height ?? topH + spanH + tracks.length * trackH + 46;
   const plot: Box = { x: 12, y: topH, w: width - 24, h: spanH + tracks.length * trackH };
@@ -72,8 +72,8 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
   }
 
   const rows = tracks.map((t, k): SvgNode => {
-    const top = plot.y + spanH + k * trackH + 16;
-    const base = top + trackH - 20;
+    const top = plot.y + spanH + k * trackH + 20;
+    const base = top + trackH - 24;
     const values = Array.from(t.values);
     const fin = values.filter(Number.isFinite);
     const lo = Math.min(...fin, Infinity);
@@ -125,7 +125,7 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
     ),
     width,
     height,
-    title: options.title ?? 'Two phases: question encoding, then answer retrieval',
+    title: options.title ?? (q === null ? 'Evidence of the two phases, by layer' : ordered ? 'Two phases: question encoding, then answer retrieval' : 'Question encoding and answer retrieval, by layer'),
     finding,
     table: {
       columns: ['layer', 'phase', ...tracks.map((t) => t.name)],
