@@ -6,6 +6,13 @@
 import { wrap, type Remote } from 'comlink';
 import { LabError, throwIfAborted } from './runtime/errors';
 import type { ModelOption } from './lab';
+import type { StudyStart } from './lab-study';
+import type { CellRequest } from './study/cell';
+import type { StudyDesign } from './study/design';
+import type { OracleOptions } from './study/desk';
+import type { OracleResult } from './study/oracle';
+import type { CellOutcome } from './study/result';
+import type { StudyRun } from './study/session';
 import type {
   Answer,
   AnswerOptions,
@@ -21,12 +28,19 @@ import type {
   SelfTest,
   StorageReport,
 } from './types';
+import type { AnswerToClassify, Classified } from './xmrc/errors';
+import type { Score, ScoreOptions } from './xmrc/score';
 import { installErrorTransfer, isWireEvent, type Calls, type Endpoint, type LabApi, type Method } from './wire';
 
 interface Pending {
   calls: Calls;
   reject: (error: LabError) => void;
+  /** Asks the same of the next worker, for calls that no model is needed for. */
+  again: (() => void) | null;
 }
+
+/** What does not touch the loaded model: a new worker can answer as well as the one it replaces. */
+const LIGHT: readonly Method[] = ['capabilities', 'models', 'sets', 'items', 'options', 'storage', 'deleteStored'];
 
 type LabEvent = 'lost' | 'loaded';
 
@@ -80,7 +94,7 @@ export class LabClient implements LabApi {
   async load(ref: ModelRef | string, options: LoadOptions & Calls = {}, calls: Calls = {}): Promise<LoadedModel> {
     const merged = { ...callsOf(options), ...calls };
     throwIfAborted(merged.signal);
-    if (this.current || this.pending.size > 0) this.end(new LabError('superseded', 'Another model is being loaded.'));
+    if (this.current || [...this.pending.values()].some((p) => !p.again)) this.replace();
     const wanted = { device: options.device, precise: options.precise };
     const loaded = await this.call<LoadedModel>('load', [ref, wanted], merged);
     this.current = loaded;
@@ -102,6 +116,35 @@ export class LabClient implements LabApi {
   async probe(ask: Ask, options: ProbeOptions & Calls = {}, calls: Calls = {}): Promise<Probe> {
     await this.revive();
     return this.call('probe', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  /** One cell of a study, by the loaded model. `study` is what asks for many. */
+  cell(request: CellRequest, calls: Calls = {}): Promise<CellOutcome> {
+    return this.call('cell', [request], calls);
+  }
+
+  /** Which sentence of the context the answer hangs on, by leaving out one after the other. */
+  async oracle(ask: Ask, options: OracleOptions & Calls = {}, calls: Calls = {}): Promise<OracleResult | null> {
+    await this.revive();
+    return this.call('oracle', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  /**
+   * Runs a study, or goes on with it where it stopped: every finished cell is stored at once and none is computed twice. The
+   * study loads its models in a worker of its own.
+   */
+  async study(design: StudyDesign, options: StudyStart = {}): Promise<StudyRun> {
+    return (await import('./lab-study')).startStudy(this, design, options);
+  }
+
+  /** F1 and exact match of a prediction, by SQuAD v1.1's rules and by those of the answer's language. */
+  async score(prediction: string, gold: string, options: ScoreOptions): Promise<Score> {
+    return (await import('./xmrc/score')).score(prediction, gold, options);
+  }
+
+  /** What is wrong with an answer, by the lab's own detectors. */
+  async classify(answer: AnswerToClassify): Promise<Classified> {
+    return (await import('./xmrc/errors')).classify(answer);
   }
 
   /** WebGPU against WASM, layer by layer. */
@@ -211,6 +254,12 @@ export class LabClient implements LabApi {
           settle();
           reject(error);
         },
+        again: LIGHT.includes(method)
+          ? () => {
+              settle();
+              this.call<T>(method, args, calls).then(resolve, reject);
+            }
+          : null,
       });
       calls.signal?.addEventListener('abort', cancel, { once: true });
       (remote.call(id, method, args) as Promise<T>).then(
@@ -265,6 +314,14 @@ export class LabClient implements LabApi {
     );
     this.end(error);
     this.emit('lost', error);
+  }
+
+  /** A new worker for another model. */
+  private replace(): void {
+    const light = [...this.pending].filter(([, p]) => p.again);
+    for (const [id] of light) this.pending.delete(id);
+    this.end(new LabError('superseded', 'Another model is being loaded.'));
+    for (const [, p] of light) p.again?.();
   }
 
   private end(reason: LabError): void {

@@ -3,6 +3,7 @@ import { OnnxError, prepareModel, type Prepared } from '../onnx';
 import { LabError, throwIfAborted, toLabError } from '../runtime/errors';
 import { parseJson, type Fetched } from '../runtime/fetch';
 import type { Meter } from '../runtime/progress';
+import type { SessionSource } from '../runtime/session';
 import type { Capabilities, Device, ModelRef, Provenance, SelfTest } from '../types';
 import { choose, options, type Choice, type Option } from './choose';
 import { readConfig, type ModelConfig } from './config';
@@ -31,11 +32,17 @@ export interface OpenModel {
   files: Provenance['files'];
   selfTest: SelfTest;
   notes: string[];
+  /**
+   * The file as it came, for sessions built beside the decoder (its gradient, a second device). Kept in memory while small,
+   * else read again, from the store where it is kept.
+   */
+  original: (signal?: AbortSignal) => Promise<SessionSource>;
 }
 
 /** A plain second session is built for the self-test up to this size. */
 const PLAIN_UP_TO = 32 * 2 ** 20;
-const SLACK = 2 ** 20;
+/** The downloaded file stays in memory beside the session up to this size. */
+const KEEP_UP_TO = 64 * 2 ** 20;
 const TEST_TEXT = 'The river flows through the old town. Which river? 河 नदी';
 
 /** The files that a repository offers, with what speaks against each on this device: what a reader chooses from. */
@@ -106,6 +113,7 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
         files: m.files,
         selfTest: tested,
         notes: m.notes,
+        original: originalOf(m, prepared, source),
       };
     } catch (error) {
       await decoder.dispose();
@@ -135,10 +143,9 @@ async function download(source: ModelSource, choice: Choice, meter: Meter, signa
   const total = sizes.every((s): s is number => s !== null) ? sizes.reduce((a, b) => a + b, 0) : null;
   meter.phase('download', total, `${choice.path} (${choice.dtype}): ${choice.reason}`);
   const got = new Map<string, Fetched>();
-  const read = async (path: string, slack = 0): Promise<Fetched> => {
+  const read = async (path: string): Promise<Fetched> => {
     const file = await source.read(path, {
       signal,
-      slack,
       onBytes: (n, moved) => meter.add(n, moved),
       onStoreFull: () => {
         const note = 'The storage of this browser is full: the model is used from memory and not kept.';
@@ -161,8 +168,7 @@ async function download(source: ModelSource, choice: Choice, meter: Meter, signa
     config: (json(await optional('tokenizer_config.json')) ?? {}) as Record<string, unknown>,
     template: template ? new TextDecoder().decode(template.bytes) : null,
   });
-  // Slack: the graph's own additions are appended in the same buffer.
-  const graph = await read(choice.path, SLACK);
+  const graph = await read(choice.path);
   for (const data of choice.data) await read(data.path);
   meter.finish();
 
@@ -197,6 +203,25 @@ function prepare(m: Material, precise: boolean): Prepared {
       );
     throw error;
   }
+}
+
+function originalOf(m: Material, prepared: Prepared, source: ModelSource): OpenModel['original'] {
+  const data = prepared.externalPaths;
+  return m.bytes <= KEEP_UP_TO ? keep(m, data) : reread(source, m.choice.path, data);
+}
+
+function keep(m: Material, data: readonly string[]): OpenModel['original'] {
+  const kept = { bytes: m.graph.bytes, externalData: data.map((path) => ({ path, data: m.external(path) })) };
+  return () => Promise.resolve(kept);
+}
+
+/** A function of its own, holding names only: sharing a scope with the download would keep all of it alive. */
+function reread(source: ModelSource, path: string, data: readonly string[]): OpenModel['original'] {
+  const folder = path.slice(0, path.lastIndexOf('/') + 1);
+  return async (signal) => ({
+    bytes: (await source.read(path, { signal })).bytes,
+    externalData: await Promise.all(data.map(async (name) => ({ path: name, data: (await source.read(folder + name, { signal })).bytes }))),
+  });
 }
 
 /** The file as it came, for comparison. */

@@ -12,7 +12,6 @@ export interface ReadOptions {
   onBytes?: (bytes: number, moved: boolean) => void;
   onTotal?: (bytes: number) => void;
   onStoreFull?: () => void;
-  slack?: number;
 }
 
 export interface ModelSource {

@@ -27,8 +27,6 @@ export interface FetchOptions {
   token?: string | null;
   /** Where to keep the file; only for addresses whose content cannot change, or with `validator` to notice when it did. */
   store?: FileStore | null;
-  /** Free bytes wanted after the content, so that an appended graph needs no second buffer. */
-  slack?: number;
   /** Told once if the store is full and the load goes on in memory. */
   onStoreFull?: () => void;
 }
@@ -45,7 +43,7 @@ export async function fetchFile(url: string, options: FetchOptions = {}): Promis
   let stored = store ? await store.open(url) : null;
   try {
     if (stored?.complete) {
-      const bytes = stored.read(options.slack ?? 0);
+      const bytes = stored.read();
       if (options.expectedBytes == null || bytes.byteLength === options.expectedBytes) {
         options.onTotal?.(bytes.byteLength);
         options.onBytes?.(bytes.byteLength, false);
@@ -135,7 +133,7 @@ class Sink {
     this.announced = true;
     if (this.buffer) return;
     try {
-      this.buffer = new Uint8Array(new ArrayBuffer(total + (this.options.slack ?? 0)), 0, total);
+      this.buffer = new Uint8Array(total);
     } catch (error) {
       throw new LabError(
         'out-of-memory',
@@ -166,7 +164,7 @@ class Sink {
 
   result(): Uint8Array<ArrayBuffer> {
     if (this.buffer) return this.buffer;
-    const joined = new Uint8Array(new ArrayBuffer(this.length + (this.options.slack ?? 0)), 0, this.length);
+    const joined = new Uint8Array(this.length);
     let at = 0;
     for (const chunk of this.chunks) {
       joined.set(chunk, at);
@@ -225,7 +223,7 @@ async function pull(url: string, options: FetchOptions, sink: Sink, stored: Stor
   if (!resumed) {
     sink.restart();
     await stored?.clear();
-  } else if (sink.length === 0 && stored) sink.push(stored.read(0), false);
+  } else if (sink.length === 0 && stored) sink.push(stored.read(), false);
   if (stored) stored.etag = etag;
 
   if (!response.body) throw new Retry('The answer had no body.');

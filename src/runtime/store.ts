@@ -12,8 +12,8 @@ export interface StoredFile {
   readonly length: number;
   readonly sha256: string | null;
   etag: string | null;
-  /** The bytes kept so far, in a new buffer with `slack` free bytes behind them. */
-  read(slack: number): Uint8Array<ArrayBuffer>;
+  /** The bytes kept so far, in a new buffer. */
+  read(): Uint8Array<ArrayBuffer>;
   /** False when the disk is full. */
   append(chunk: Uint8Array<ArrayBuffer>): boolean;
   finish(sha256: string | null): Promise<void>;
@@ -140,9 +140,8 @@ class OpfsFile implements StoredFile {
     return this.access.getSize();
   }
 
-  read(slack: number): Uint8Array<ArrayBuffer> {
-    const size = this.access.getSize();
-    const bytes = new Uint8Array(new ArrayBuffer(size + slack), 0, size);
+  read(): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(this.access.getSize());
     this.access.read(bytes, { at: 0 });
     return bytes;
   }
