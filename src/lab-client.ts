@@ -19,6 +19,7 @@ import type {
   Ask,
   Capabilities,
   Item,
+  Language,
   LoadOptions,
   LoadedModel,
   ModelCard,
@@ -29,7 +30,7 @@ import type {
   StorageReport,
 } from './types';
 import type { AnswerToClassify, Classified } from './xmrc/errors';
-import type { Score, ScoreOptions } from './xmrc/score';
+import type { BothScores } from './xmrc/score';
 import { installErrorTransfer, isWireEvent, type Calls, type Endpoint, type LabApi, type Method } from './wire';
 
 interface Pending {
@@ -138,7 +139,7 @@ export class LabClient implements LabApi {
   }
 
   /** F1 and exact match of a prediction, by SQuAD v1.1's rules and by those of the answer's language. */
-  async score(prediction: string, gold: string, options: ScoreOptions): Promise<Score> {
+  async score(prediction: string, gold: string, options: { language: Language }): Promise<BothScores> {
     return (await import('./xmrc/score')).score(prediction, gold, options);
   }
 
@@ -202,7 +203,11 @@ export class LabClient implements LabApi {
 
   /** A second lab in a worker of its own, for two models side by side. */
   another(): LabClient {
-    return new LabClient(this.base);
+    const other = new LabClient(this.base);
+    for (const [host, token] of this.tokens) other.tokens.set(host, token);
+    for (const [id, files] of this.files) other.files.set(id, files);
+    other.refused = this.refused;
+    return other;
   }
 
   /** Ends the worker and all its memory. The next call builds another one. */

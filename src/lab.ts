@@ -2,13 +2,13 @@
  * The lab: one model at a time, asked and looked into. This class lives in the worker; `lab-client.ts` mirrors it on the page.
  * Everything it returns is a plain record that can be cloned, stored and shared.
  */
-import { answerTokens, firstTokenOf, makePrompt, type PlainAsk, type Prompt } from './models/prompting';
+import { writeAnswer } from './models/answering';
+import { firstTokenOf, makePrompt, type PlainAsk, type Prompt } from './models/prompting';
 import { bundledCards, catalogue } from './models/catalogue';
 import { compareStates } from './models/compare';
 import { listOptions, openModel, type OpenModel } from './models/open';
 import { formatRef, parseRef } from './models/reference';
 import type { DroppedFiles, SourceContext } from './models/source';
-import { TextStream } from './models/tokenizer';
 import { read } from './probe/read';
 import { capabilities } from './runtime/capabilities';
 import { LabError, throwIfAborted, toLabError } from './runtime/errors';
@@ -16,6 +16,10 @@ import { fetchFile } from './runtime/fetch';
 import { Lanes } from './runtime/lanes';
 import { Meter } from './runtime/progress';
 import { openStore, type FileStore } from './runtime/store';
+import type { CellRequest } from './study/cell';
+import { CellDesk, type OracleOptions } from './study/desk';
+import type { OracleResult } from './study/oracle';
+import type { CellOutcome } from './study/result';
 import type {
   Answer,
   AnswerOptions,
@@ -34,7 +38,6 @@ import type {
   StorageReport,
 } from './types';
 import type { Calls, LabApi } from './wire';
-import { cpLength } from './xmrc/codepoints';
 import { loadFile } from './xmrc/items';
 import { score } from './xmrc/score';
 
@@ -58,6 +61,8 @@ const ANSWERS_KEPT = 16;
 interface Loaded {
   open: OpenModel;
   record: LoadedModel;
+  /** Where a study's cells are worked; made with the first one. */
+  desk?: CellDesk;
 }
 
 /** An ask with its item looked up. */
@@ -191,6 +196,19 @@ export class Lab implements LabApi {
     });
   }
 
+  /** One cell of a study. Gives way to nobody; the context's beginning stays computed for the next one. */
+  cell(request: CellRequest, call: Calls = {}): Promise<CellOutcome> {
+    return this.lanes.run(null, call.signal, (signal) => this.desk().run(request, signal));
+  }
+
+  /** The estimated oracle: which sentence of the context the answer hangs on. null where there is nothing to choose between. */
+  oracle(ask: Ask, options: OracleOptions = {}, call: Calls = {}): Promise<OracleResult | null> {
+    return this.lanes.run(options.lane === undefined ? 'oracle' : options.lane, call.signal, async (signal) => {
+      const resolved = await this.resolve(ask, signal);
+      return this.desk().oracle({ ...resolved, language: resolved.answerLanguage }, options, signal);
+    });
+  }
+
   /**
    * On request: the same text through the model on the other device, layer by layer.
    * Costs a second copy of the model for the time it takes.
@@ -265,12 +283,18 @@ export class Lab implements LabApi {
     const { loaded } = this;
     this.loaded = null;
     this.answers.clear();
+    loaded?.desk?.dispose();
     await loaded?.open.decoder.dispose();
   }
 
   private need(): Loaded {
     if (!this.loaded) throw new LabError('no-model', 'No model is loaded.', 'Load one first.');
     return this.loaded;
+  }
+
+  private desk(): CellDesk {
+    const loaded = this.need();
+    return (loaded.desk ??= new CellDesk(loaded.open, this.bundled()));
   }
 
   private bundled(): boolean {
@@ -285,7 +309,6 @@ export class Lab implements LabApi {
     signal: AbortSignal,
     onToken: Calls['onToken'],
   ): Promise<Answer> {
-    const { decoder, tokenizer, config } = open;
     if (!(maxTokens >= 1)) throw new LabError('bad-input', `An answer of ${maxTokens} tokens cannot be asked for.`);
     // A reader asks, then looks inside: the answer need not be generated twice.
     const key = `${maxTokens}:${prompt.ids.join(',')}`;
@@ -298,43 +321,7 @@ export class Lab implements LabApi {
       for (const token of known.tokens) onToken?.(token);
       return scored(known);
     }
-    const stream = new TextStream(tokenizer, true);
-    let shown = 0;
-    let points = 0;
-    const generated = await decoder.generate(prompt.ids, {
-      maxTokens,
-      stopIds: config.stopIds,
-      signal,
-      onToken: (id) => {
-        stream.push(id);
-        const end = stopAt(stream.text, prompt.stops);
-        const text = end < 0 ? stream.text : stream.text.slice(0, end);
-        const added = text.slice(shown);
-        const start = points;
-        shown = text.length;
-        points += cpLength(added);
-        onToken?.({ id, text: added, group: 'answer', start, end: points, special: tokenizer.piece(id).special });
-        return end >= 0;
-      },
-    });
-    const end = stopAt(stream.text, prompt.stops);
-    const text = end < 0 ? stream.text : stream.text.slice(0, end);
-    // Of a token that brought the stop text, what came before it counts; a token that only brought it does not.
-    const all = answerTokens(stream.text, generated.ids, tokenizer);
-    const tokens = end < 0 ? all : answerTokens(text, generated.ids.slice(0, all.filter((t) => t.start < cpLength(text)).length), tokenizer);
-    const answer: Answer = {
-      text,
-      tokens,
-      stop: generated.stop,
-      gold: null,
-      squad: null,
-      languageAware: null,
-      timing: {
-        prefillMs: generated.prefillMs,
-        decodeMs: generated.decodeMs,
-        tokensPerSecond: generated.ids.length > 1 ? ((generated.ids.length - 1) / generated.decodeMs) * 1000 : 0,
-      },
-    };
+    const answer = await writeAnswer(open, prompt, { maxTokens, signal, onToken });
     this.answers.set(key, answer);
     if (this.answers.size > ANSWERS_KEPT) this.answers.delete(this.answers.keys().next().value as string);
     return scored(answer);
@@ -436,14 +423,6 @@ export class Lab implements LabApi {
 
 const COMPARE_TEXT =
   'The Elbe flows through Dresden and Hamburg. Die Elbe fließt durch Dresden. Эльба течёт через Дрезден. 易北河流经德累斯顿。 แม่น้ำเอลเบอไหลผ่านเดรสเดิน';
-
-/** Where the first stop text begins, in UTF-16 units; -1 when none is there. */
-function stopAt(text: string, stops: readonly string[]): number {
-  return stops.reduce((first, stop) => {
-    const at = text.indexOf(stop);
-    return at >= 0 && (first < 0 || at < first) ? at : first;
-  }, -1);
-}
 
 /** Followed tokens, each id once: a gold answer that begins as the given one does keeps the role 'gold'. */
 function follow(prompt: Prompt, gold: string | null, answer: Answer, pinned: readonly number[], open: OpenModel, bundled: boolean): Probe['followed'] {

@@ -6,6 +6,10 @@
 import { transferHandlers } from 'comlink';
 import { LabError, toLabError, type PlainLabError } from './runtime/errors';
 import type { ModelOption } from './lab';
+import type { CellRequest } from './study/cell';
+import type { OracleOptions } from './study/desk';
+import type { OracleResult } from './study/oracle';
+import type { CellOutcome } from './study/result';
 import type {
   Answer,
   AnswerOptions,
@@ -44,6 +48,8 @@ export interface LabApi {
   model(call?: Calls): Promise<LoadedModel | null>;
   answer(ask: Ask, options?: AnswerOptions, call?: Calls): Promise<Answer>;
   probe(ask: Ask, options?: ProbeOptions, call?: Calls): Promise<Probe>;
+  cell(request: CellRequest, call?: Calls): Promise<CellOutcome>;
+  oracle(ask: Ask, options?: OracleOptions, call?: Calls): Promise<OracleResult | null>;
   compareDevices(ask?: Ask | null, call?: Calls): Promise<SelfTest>;
   storage(call?: Calls): Promise<StorageReport>;
   deleteStored(url: string | null, call?: Calls): Promise<StorageReport>;

@@ -9,6 +9,7 @@ import { LabError, throwIfAborted } from '../runtime/errors';
 import type { Tensor } from '../runtime/ort';
 import { Session, takeFloats, takeInts, type Port, type SessionSource } from '../runtime/session';
 import type { Device } from '../types';
+import { argMaxLast, Breath, disposePast, emptyOf, presentOf, sumLogProb, type Past } from './cache';
 import type { ModelConfig } from './config';
 
 export interface DecoderSource extends SessionSource {
@@ -25,6 +26,14 @@ export interface GenerateOptions {
   /** Called with each new token; true ends the answer after it (a stop string was seen). */
   onToken?: (id: number) => boolean | void;
   signal?: AbortSignal;
+  /** The cache of the first `prefix.length` ids, borrowed: it stays valid. It must leave at least one id to read. */
+  prefix?: DecoderPrefix | null;
+}
+
+/** The key/value cache of a text's beginning, where it was computed; any number of branches may start from it. */
+export interface DecoderPrefix {
+  readonly length: number;
+  dispose(): void;
 }
 
 export interface Generated {
@@ -55,12 +64,6 @@ export interface Trace {
   logits: Float32Array | null;
 }
 
-/** The key/value cache of a run, and how many tokens it holds. */
-interface Past {
-  length: number;
-  tensors: Record<string, Tensor>;
-}
-
 const PAST = /^past_key_values\.\d+\.(key|value)$/;
 /** What the lens may take for a moment: enough for one position through 30 layers of a 150k vocabulary. */
 const LENS_BYTES = 128 * 2 ** 20;
@@ -72,6 +75,7 @@ export class Decoder {
   private readonly pastPorts: Port[];
   private readonly has: Record<'attention_mask' | 'position_ids' | 'num_logits_to_keep', boolean>;
   private readonly presentNames: string[];
+  private readonly prefixes = new WeakMap<DecoderPrefix, Past>();
 
   private constructor(
     readonly session: Session,
@@ -128,10 +132,10 @@ export class Decoder {
     const room = Math.min(options.maxTokens, this.config.maxLength - ids.length);
     const out: number[] = [];
     const breath = new Breath();
-    let past = this.emptyPast();
+    let past = this.pastOf(ids, options.prefix);
     const started = performance.now();
     let prefillMs = 0;
-    let feed: readonly number[] = ids;
+    let feed = ids.slice(past.length);
     try {
       for (;;) {
         throwIfAborted(options.signal);
@@ -151,6 +155,38 @@ export class Decoder {
 
     function done(stop: Generated['stop']): Generated {
       return { ids: out, stop, prefillMs, decodeMs: performance.now() - started - prefillMs };
+    }
+  }
+
+  /**
+   * The cache of `ids`, kept until it is disposed of: on the GPU on WebGPU, as plain copies on WASM.
+   * @throws LabError 'too-long'
+   */
+  async prefill(ids: readonly number[]): Promise<DecoderPrefix> {
+    this.checkLength(ids.length + 1);
+    const { past } = await this.step(ids, this.emptyPast());
+    const prefix: DecoderPrefix = { length: ids.length, dispose: () => disposePast(past) };
+    this.prefixes.set(prefix, { ...past, borrowed: true });
+    return prefix;
+  }
+
+  /**
+   * Σ ln p of `ids[from…]`, each after all before it, in one run. Natural logarithm of the softmax over the whole vocabulary.
+   * @throws LabError 'too-long'
+   */
+  async logProb(ids: readonly number[], from: number, prefix: DecoderPrefix | null = null): Promise<number> {
+    this.checkLength(ids.length);
+    const past = this.pastOf(ids.slice(0, from), prefix);
+    // The last id is only predicted, never read.
+    const feed = ids.slice(past.length, -1);
+    const first = from - 1 - past.length;
+    const rows = Array.from({ length: ids.length - from }, (_, i) => first + i);
+    try {
+      const out = await this.session.run(this.feeds(feed, past, { rows }), ['logits']);
+      const { dims } = out['logits'];
+      return sumLogProb(await takeFloats(out['logits']), dims[dims.length - 1], ids.slice(from));
+    } finally {
+      disposePast(past);
     }
   }
 
@@ -271,12 +307,36 @@ export class Decoder {
     const feeds: Record<string, Tensor> = { input_ids: session.int64(ids, [1, n]), ...past.tensors };
     if (this.has.attention_mask) feeds['attention_mask'] = session.tensor('int64', new BigInt64Array(total).fill(1n), [1, total]);
     if (this.has.position_ids) feeds['position_ids'] = session.int64(Array.from({ length: n }, (_, i) => past.length + i), [1, n]);
-    // Zero asks for all positions: `lab.rows` (or the reader of the last row) chooses among them.
-    if (this.has.num_logits_to_keep) feeds['num_logits_to_keep'] = session.int64([this.instruments ? 0 : 1], []);
-    if (this.instruments)
-      for (const [name, { type, data, dims }] of Object.entries(labFeeds(this.instruments, request)))
-        feeds[name] = session.tensor(type, data, dims);
+    // Zero asks for all positions, among which `lab.rows` chooses; an untouched graph is asked for the last ones only.
+    if (this.has.num_logits_to_keep) feeds['num_logits_to_keep'] = session.int64([this.instruments ? 0 : n - request.rows[0]], []);
+    if (this.instruments) Object.assign(feeds, this.isSilentStep(n, request) ? this.silentStep() : this.labTensors(request));
     return feeds;
+  }
+
+  private isSilentStep(n: number, request: LabRequest): boolean {
+    return n === 1 && request.rows.length === 1 && !request.positions?.length && !request.lens && !request.patches?.length;
+  }
+
+  /** The lab's feeds of every decoding step are the same few empty tensors. */
+  private silentStep(): Record<string, Tensor> {
+    this.silent ??= this.labTensors({ rows: [0] });
+    return this.silent;
+  }
+  private silent: Record<string, Tensor> | null = null;
+
+  private labTensors(request: LabRequest): Record<string, Tensor> {
+    const tensors: Record<string, Tensor> = {};
+    if (this.instruments)
+      for (const [name, { type, data, dims }] of Object.entries(labFeeds(this.instruments, request))) tensors[name] = this.session.tensor(type, data, dims);
+    return tensors;
+  }
+
+  /** The borrowed cache to go on from, or an empty one. */
+  private pastOf(ids: readonly number[], prefix: DecoderPrefix | null | undefined): Past {
+    if (!prefix) return this.emptyPast();
+    const past = this.prefixes.get(prefix);
+    if (!past || past.length >= ids.length) throw new LabError('internal', 'The kept beginning does not belong to this text.');
+    return past;
   }
 
   /** A cache of no tokens. Heads and head width may be symbols in the graph: then the config knows them. */
@@ -289,46 +349,5 @@ export class Decoder {
       tensors[name] = this.session.tensor(type as Tensor.Type, emptyOf(type), dims);
     }
     return { length: 0, tensors };
-  }
-}
-
-const presentOf = (past: string): string => past.replace('past_key_values', 'present');
-
-function disposePast(past: Past): void {
-  for (const tensor of Object.values(past.tensors)) tensor.dispose();
-  past.tensors = {};
-}
-
-function emptyOf(type: string): Tensor.DataType {
-  if (type !== 'float16') return new Float32Array(0);
-  const half = (globalThis as { Float16Array?: new (n: number) => Tensor.DataType }).Float16Array;
-  return half ? new half(0) : new Uint16Array(0);
-}
-
-function argMaxLast(values: Float32Array, dims: readonly number[]): number {
-  const vocab = dims[dims.length - 1];
-  let best = values.length - vocab;
-  const first = best;
-  for (let i = first + 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best - first;
-}
-
-/**
- * Lets messages in now and then: a WASM run resolves without ever returning to the event loop, so that a cancel sent during
- * a long answer would otherwise be read only after it. A message channel, because timers are held back to 4 ms.
- */
-class Breath {
-  private last = performance.now();
-  async take(): Promise<void> {
-    if (performance.now() - this.last < 16) return;
-    await new Promise<void>((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        resolve();
-      };
-      port2.postMessage(null);
-    });
-    this.last = performance.now();
   }
 }

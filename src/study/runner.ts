@@ -107,11 +107,12 @@ export interface ModelRunner extends CellRunner {
   dispose(): void;
 }
 
-export function modelRunner(port: StudyPort, items: readonly Item[], options: RunnerOptions = {}): ModelRunner {
+/** @param items all items of the study, or how to find those of a cell's paragraph */
+export function modelRunner(port: StudyPort, items: readonly Item[] | ((cell: Cell) => readonly Item[]), options: RunnerOptions = {}): ModelRunner {
   const now = options.now ?? (() => performance.now());
   const prefixes = new Prefixes(port, options.reuse === false ? 0 : (options.prefixes ?? 12));
   const paragraphs = new Map<string, Item[]>();
-  for (const item of items) paragraphs.set(item.paragraph, [...(paragraphs.get(item.paragraph) ?? []), item]);
+  if (typeof items !== 'function') for (const item of items) paragraphs.set(item.paragraph, [...(paragraphs.get(item.paragraph) ?? []), item]);
   let device: Device = 'wasm';
 
   async function ready(context: string, question: string, prompt: PromptOptions, signal: AbortSignal): Promise<{ built: StudyPrompt; prefix: Prefix | null }> {
@@ -121,7 +122,7 @@ export function modelRunner(port: StudyPort, items: readonly Item[], options: Ru
 
   /** The next question of the paragraph, in the same language and with another answer: the oracle's control. */
   function otherQuestion(cell: Cell): string | null {
-    const all = paragraphs.get(cell.item.paragraph) ?? [];
+    const all = typeof items === 'function' ? items(cell) : (paragraphs.get(cell.item.paragraph) ?? []);
     const at = all.findIndex((i) => i.id === cell.item.id);
     for (let k = 1; k < all.length; k++) {
       const other = all[(at + k) % all.length];

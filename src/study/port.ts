@@ -1,0 +1,85 @@
+/**
+ * The study's narrow port over an open model. Runs where the model runs; knows no page and no store.
+ */
+import { writeAnswer } from '../models/answering';
+import type { DecoderPrefix } from '../models/decoder';
+import type { OpenModel } from '../models/open';
+import { makePrompt, type Prompt } from '../models/prompting';
+import { throwIfAborted } from '../runtime/errors';
+import type { Prefix, StudyPort, StudyPrompt } from './runner';
+import { alignment } from './measures';
+
+/** @param bundled the lab's own models copy context tokens as they stand and were taught a bare prompt */
+export function decoderPort(open: OpenModel, bundled: boolean): StudyPort {
+  const { decoder, tokenizer } = open;
+  const prompts = new WeakMap<StudyPrompt, Prompt>();
+  const decoders = new WeakMap<Prefix, DecoderPrefix>();
+  const kept = (prefix: Prefix | null): DecoderPrefix | null => (prefix ? (decoders.get(prefix) ?? null) : null);
+  const prompt: StudyPort['prompt'] = (context, question, options) => {
+    const made = makePrompt({ context, question, answer: null, prompt: options }, tokenizer, bundled);
+    prompts.set(made, made);
+    return made;
+  };
+  return {
+    // The page loads models; by the time a cell arrives, its model is this one.
+    load: () => Promise.resolve({ device: open.device }),
+    prompt,
+    continuation(asked, text) {
+      const made = prompts.get(asked);
+      return made ? continuation(made, text, open, bundled) : tokenizer.encode(text, false);
+    },
+    async prefill(ids, signal) {
+      throwIfAborted(signal);
+      const prefix = await decoder.prefill(ids);
+      decoders.set(prefix, prefix);
+      return prefix;
+    },
+    async generate(asked, { maxTokens, prefix, signal }) {
+      const answer = await writeAnswer(open, asked, { maxTokens, signal, prefix: kept(prefix) });
+      return { text: answer.text, ids: answer.tokens.map((t) => t.id), stop: answer.stop };
+    },
+    async logProb(asked, target, { prefix, signal }) {
+      throwIfAborted(signal);
+      if (target.length === 0) return 0;
+      return decoder.logProb([...asked.ids, ...target], asked.ids.length, kept(prefix));
+    },
+    ...(decoder.instruments && {
+      measure: async (cell, _answer, design, signal) => {
+        throwIfAborted(signal);
+        return design.measures.includes('alignment') ? { alignment: await alignment(open, cell, design, prompt, (p) => prompts.get(p) ?? null) } : {};
+      },
+    }),
+  };
+}
+
+/**
+ * Ids of `text` as the model would write it after the prompt. A bundled model writes the context's own tokens, space and all, so
+ * the text is looked for there first; else the ids in which prompt + text differs from the prompt.
+ */
+function continuation(prompt: Prompt, text: string, { tokenizer }: OpenModel, bundled: boolean): number[] {
+  if (text === '') return [];
+  if (bundled) {
+    const copied = run(prompt, text);
+    if (copied) return copied;
+  }
+  const chat = prompt.kind === 'chat';
+  const joint = !bundled && (chat || /\s$/.test(prompt.text)) ? '' : ' ';
+  const whole = tokenizer.encode(prompt.text + joint + text, !chat);
+  const at = whole.findIndex((id, i) => id !== prompt.ids[i]);
+  return at < 0 ? tokenizer.encode(text, false) : whole.slice(at);
+}
+
+/** The first run of context tokens that spells `text`, spaces at its ends aside. */
+function run(prompt: Prompt, text: string): number[] | null {
+  const { tokens } = prompt;
+  const wanted = text.trim();
+  for (let i = 0; i < tokens.length; i++) {
+    if (tokens[i].group !== 'context' || !wanted.startsWith(tokens[i].text.trim())) continue;
+    let said = '';
+    for (let j = i; j < tokens.length && said.trim().length < wanted.length; j++) {
+      said += tokens[j].text;
+      if (said.trim() === wanted) return tokens.slice(i, j + 1).map((t) => t.id);
+    }
+  }
+  return null;
+}
