@@ -22,6 +22,8 @@ export interface View {
   /** Groups whose paths are drawn. */
   paths: TokenGroup[];
   projection: BasisKind;
+  /** In px of the plot, as d3-zoom has it; null: all of it. */
+  zoom: { k: number; x: number; y: number } | null;
   /** null: the best this browser has. */
   device: Device | null;
   /** Panels left out, for slides. */
@@ -40,6 +42,7 @@ export const view: View = $state({
   position: null,
   paths: ['question', 'readout'],
   projection: 'joint-pca',
+  zoom: null,
   device: null,
   hide: [],
 });
@@ -52,6 +55,7 @@ export function viewState(): ViewState {
     ...(view.position === null ? {} : { token: view.position }),
     groups: [...view.paths],
     projection: view.projection,
+    ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
   };
 }
 
@@ -61,6 +65,7 @@ export function applyViewState(s: ViewState): void {
   if (s.layer !== undefined) view.layer = s.layer;
   if (s.token !== undefined) view.position = s.token;
   if (s.groups?.length) view.paths = [...s.groups];
+  view.zoom = s.zoom ? { ...s.zoom } : null;
   if (s.projection) view.projection = s.projection;
   if (s.hide) view.hide = [...s.hide];
 }
