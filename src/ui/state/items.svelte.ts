@@ -1,6 +1,6 @@
 /** The item sets that ship with the page, fetched when first asked for. */
 import type { Item } from '../../types';
-import { getLab, toTrouble, type Trouble } from '../lab-api';
+import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { view } from './view.svelte';
 
 class Items {
@@ -41,7 +41,12 @@ class Items {
     this.loading = true;
     this.trouble = null;
     try {
-      const items = await (await getLab()).items(set);
+      const lab = await getLab();
+      const items = await lab.items(set).catch((error: unknown) => {
+        // its worker made room for a model: the next one has the items too
+        if (isQuiet(toTrouble(error))) return lab.items(set);
+        throw error;
+      });
       this.sets = { ...this.sets, [set]: items };
       if (view.set === set && !items.some((i) => i.id === view.item)) view.item = items[0]?.id ?? null;
     } catch (error) {

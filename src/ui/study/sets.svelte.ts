@@ -1,0 +1,101 @@
+/** The item sets a study may take: those that ship, those that were dropped, and XQuAD once the reader has fetched it. */
+import { keep, readSet, SetStore, sha256, type KeptSet } from '../../study/sets';
+import { fetchXquad, XQUAD_SOURCE } from '../../study/xquad';
+import { LANGUAGES } from '../../types';
+import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
+
+const SHIPPED: Record<string, string> = { world: 'the lab’s synthetic world', atlas: 'the lab’s paragraphs in twelve languages' };
+
+class Sets {
+  shipped: string[] = $state.raw([]);
+  kept: string[] = $state.raw([]);
+  current: KeptSet | null = $state.raw(null);
+  /** What is going on, in words. */
+  busy: string | null = $state(null);
+  trouble: Trouble | null = $state.raw(null);
+  #store: Promise<SetStore> | null = null;
+  #abort: AbortController | null = null;
+
+  async start(): Promise<void> {
+    await this.#do('Looking for item sets', async () => {
+      this.shipped = await (await getLab()).sets();
+      this.kept = await (await this.#open()).names();
+    });
+    if (!this.current) await this.choose(this.shipped[0] ?? this.kept[0]);
+  }
+
+  async choose(name: string | undefined): Promise<void> {
+    if (!name) return;
+    await this.#do('Reading the items', async () => {
+      const kept = await (await this.#open()).get(name);
+      if (kept) {
+        this.current = kept;
+        return;
+      }
+      const items = await (await getLab()).items(name);
+      const languages = LANGUAGES.filter((l) => items.some((i) => i.question[l] !== undefined));
+      const hash = await sha256(new TextEncoder().encode(JSON.stringify(items)));
+      this.current = { name, license: 'CC0-1.0', languages, items, source: SHIPPED[name] ?? 'ships with the lab', sha256: hash };
+    });
+  }
+
+  async drop(files: File[]): Promise<void> {
+    await this.#do('Reading the files', async () => {
+      const set = await readSet(files);
+      const name = this.shipped.includes(set.name) ? `${set.name}-dropped` : set.name;
+      await this.#take(await keep({ ...set, name, items: set.items.map((i) => ({ ...i, set: name })) }, `dropped: ${files.map((f) => f.name).join(', ')}`));
+    });
+  }
+
+  async xquad(): Promise<void> {
+    await this.#do('Fetching XQuAD', async () => {
+      this.#abort = new AbortController();
+      const set = await fetchXquad({
+        signal: this.#abort.signal,
+        onBytes: (done, total) => (this.busy = `Fetching XQuAD: ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`),
+      });
+      await this.#take(await keep(set, XQUAD_SOURCE));
+    });
+  }
+
+  cancel(): void {
+    this.#abort?.abort();
+  }
+
+  async forget(name: string): Promise<void> {
+    await this.#do('Deleting', async () => {
+      const store = await this.#open();
+      await store.delete(name);
+      this.kept = await store.names();
+    });
+    if (this.current?.name === name) await this.choose(this.shipped[0]);
+  }
+
+  async #take(set: KeptSet): Promise<void> {
+    this.current = set;
+    const store = await this.#open();
+    await store.put(set);
+    this.kept = await store.names();
+  }
+
+  #open(): Promise<SetStore> {
+    this.#store ??= SetStore.open();
+    this.#store.catch(() => (this.#store = null));
+    return this.#store;
+  }
+
+  async #do(what: string, work: () => Promise<void>): Promise<void> {
+    this.busy = what;
+    this.trouble = null;
+    try {
+      await work();
+    } catch (error) {
+      const trouble = toTrouble(error);
+      if (!isQuiet(trouble)) this.trouble = trouble.code === 'internal' ? { ...trouble, hint: '' } : trouble;
+    } finally {
+      this.busy = null;
+    }
+  }
+}
+
+export const sets = new Sets();
