@@ -6,6 +6,7 @@
  * under the gradient, AttnLRP or CP-LRP rules. Only R [layers + 1, tokens] (and z) leave the device. The model is a session of its
  * own over the same weight files; its inputs are the forward's (pasts empty) and the target.
  */
+import type { Residual } from '../residual';
 import type { OnnxModel, OnnxValueInfo } from '../types';
 import { Adjoints, Scope, differentiableFrom, pullBack, type Pass } from './backward';
 import { findChain, type Chain } from './chain';
@@ -47,15 +48,15 @@ export const TARGET_INPUTS = { rows: 'target.rows', tokens: 'target.tokens', wei
 export const RELEVANCE_OUTPUTS = { relevance: 'relevance', z: 'z', logits: 'target.logits' } as const;
 
 /**
- * `residual`: names of h[0] … h[L] as the structural search in `residual.ts` finds them, or null to find them here.
+ * `residual`: h[0] … h[L] as the search in `residual.ts` finds them, so that relevance and states speak of the same layers; null: found here.
  * Throws NoGradientError, naming the operator, for a graph beyond the rules.
  */
-export function differentiate(model: OnnxModel, residual: readonly string[] | null, options: DifferentiateOptions): Differentiated {
+export function differentiate(model: OnnxModel, residual: Residual | null, options: DifferentiateOptions): Differentiated {
   const selfPath = options.selfPath ?? 'forward.onnx';
   const extraPath = options.extraPath ?? 'backward.bin';
   const tape = canonical(model);
   const infos = inferShapes(tape);
-  const chain = findChain(tape, residual);
+  const chain = findChain(tape, residual?.hidden.map((point) => point.tensor ?? '') ?? null);
   const e = new Emitter(tape, selfPath, extraPath);
   const inputs = model.graph.inputs.filter((input) => !model.graph.initializers.has(input.name));
   for (const input of inputs) e.input(input.name, input.elemType, input.shape ?? []);
