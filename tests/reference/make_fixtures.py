@@ -214,26 +214,25 @@ def native(path, layers, ids, config):
     At accuracy_level 1, as in the lab's precise mode: level 4 rounds activations differently on every machine.
     """
     model = onnx.load(str(path))
-    made = {o: n for n in model.graph.node for o in n.output}
+    by_name = {n.name: n for n in model.graph.node}
     for node in model.graph.node:
         for a in node.attribute:
             if a.name == "accuracy_level":
                 a.i = 1
     names = []
     for l in range(layers + 1):
-        if "/model/layers.0/input_layernorm/LayerNorm" in {n.name for n in model.graph.node}:  # the genai builder
-            skip = next(n for n in model.graph.node if n.op_type.endswith("LayerNormalization") and n.name in (f"/model/layers.{l}/input_layernorm/LayerNorm", f"/model/layers.{l}/input_layernorm/SkipLayerNorm", f"/model/layers.{l}/final_norm_layernorm/SkipLayerNorm"))
-            if l == 0:
-                names.append(skip.input[0])
-            elif len(skip.output) > 3:
-                names.append(skip.output[3])
-            else:
-                model.graph.node.append(helper.make_node("Add", list(skip.input[:2]), ["golden.last"]))
-                names.append("golden.last")
-        else:  # optimum
+        if "/model/final_norm/LayerNorm" in by_name:  # the hub's scripts
+            names.append("/model/embed_tokens/Mul/output_0" if l == 0 else f"/model/layers.{l - 1}/Add_2/output_0")
+        elif "/model/norm/Mul_1" in by_name:  # optimum
             names.append("/model/embed_tokens/Gather_output_0" if l == 0 else f"/model/layers.{l - 1}/Add_1_output_0")
-            if names[-1] not in made:
-                raise RuntimeError(f"no {names[-1]} in {path}")
+        elif l == 0:  # the genai builder
+            names.append(by_name["/model/layers.0/input_layernorm/LayerNorm"].input[0])
+        elif l < layers:
+            names.append(by_name[f"/model/layers.{l}/input_layernorm/SkipLayerNorm"].output[3])
+        else:
+            skip = by_name[f"/model/layers.{l}/final_norm_layernorm/SkipLayerNorm"]
+            model.graph.node.append(helper.make_node("Add", list(skip.input[:2]), ["golden.last"]))
+            names.append("golden.last")
     for i, name in enumerate(names):
         model.graph.node.append(helper.make_node("Cast", [name], [f"golden.{i}"], to=TensorProto.FLOAT))
         model.graph.output.append(helper.make_tensor_value_info(f"golden.{i}", TensorProto.FLOAT, None))
@@ -256,6 +255,252 @@ def native(path, layers, ids, config):
     return *first, seq[len(ids) :]
 
 
+class Norm(torch.nn.Module):
+    def __init__(self, source):
+        super().__init__()
+        self.weight, self.eps = source.weight, source.variance_epsilon
+
+    def forward(self, x):
+        x = x.to(torch.float32)
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps))
+
+
+class Attention(torch.nn.Module):
+    def __init__(self, source, config):
+        super().__init__()
+        self.q_proj, self.k_proj, self.v_proj, self.o_proj = source.q_proj, source.k_proj, source.v_proj, source.o_proj
+        self.heads, self.kv, self.dim = config.num_attention_heads, config.num_key_value_heads, config.hidden_size // config.num_attention_heads
+
+    def forward(self, x, cos, sin, mask, past):
+        b, s, _ = x.shape
+
+        def heads(y, n):
+            return y.view(b, s, n, self.dim).transpose(1, 2)
+
+        def rope(y):
+            half = self.dim // 2
+            return y * cos + torch.cat([-y[..., half:], y[..., :half]], -1) * sin
+
+        q = rope(heads(self.q_proj(x), self.heads))
+        k = torch.cat([past[0], rope(heads(self.k_proj(x), self.kv))], 2)
+        v = torch.cat([past[1], heads(self.v_proj(x), self.kv)], 2)
+
+        def repeat(y):
+            n = self.heads // self.kv
+            return y[:, :, None].expand(b, self.kv, n, y.shape[2], self.dim).reshape(b, self.heads, y.shape[2], self.dim)
+
+        scores = torch.matmul(q, repeat(k).transpose(2, 3)) / self.dim**0.5 + mask
+        out = torch.matmul(torch.softmax(scores, -1, dtype=torch.float32), repeat(v))
+        return self.o_proj(out.transpose(1, 2).reshape(b, s, -1)), (k, v)
+
+
+class Block(torch.nn.Module):
+    def __init__(self, source, config):
+        super().__init__()
+        self.input_layernorm, self.post_attention_layernorm = Norm(source.input_layernorm), Norm(source.post_attention_layernorm)
+        self.self_attn, self.mlp = Attention(source.self_attn, config), source.mlp
+
+    def forward(self, x, *rest):
+        branch, past = self.self_attn(self.input_layernorm(x), *rest)
+        x = x + branch
+        return x + self.mlp(self.post_attention_layernorm(x)), past
+
+
+class Stack(torch.nn.Module):
+    def __init__(self, source):
+        super().__init__()
+        config = source.config
+        self.embed_tokens, self.norm = source.embed_tokens, Norm(source.norm)
+        self.layers = torch.nn.ModuleList(Block(layer, config) for layer in source.layers)
+        self.register_buffer("inv_freq", source.rotary_emb.inv_freq, persistent=False)
+
+    def forward(self, input_ids, attention_mask, position_ids, past):
+        x = self.embed_tokens(input_ids)
+        s, total = input_ids.shape[1], attention_mask.shape[1]
+        angles = position_ids[:, None, :, None].float() * self.inv_freq
+        angles = torch.cat([angles, angles], -1)
+        low = torch.finfo(x.dtype).min
+        ahead = torch.arange(total)[None, :] > torch.arange(total - s, total)[:, None]
+        hidden = ahead[None, None] | (attention_mask[:, None, None, :] == 0)
+        mask = torch.zeros_like(hidden, dtype=x.dtype).masked_fill(hidden, low)
+        out = []
+        for layer, kv in zip(self.layers, past):
+            x, kv = layer(x, angles.cos(), angles.sin(), mask, kv)
+            out.append(kv)
+        return self.norm(x), out
+
+
+class Decoder(torch.nn.Module):
+    """A Llama written the way transformers wrote it when optimum traced it: every norm and attention in plain operations."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.model, self.lm_head = Stack(source.model), source.lm_head
+
+    def forward(self, input_ids, attention_mask, position_ids, *past):
+        x, present = self.model(input_ids, attention_mask, position_ids, list(zip(past[::2], past[1::2])))
+        return (self.lm_head(x), *[t for kv in present for t in kv])
+
+
+def optimum(source, out, opset=14, quantise=None):
+    """A TorchScript export with optimum's names and axes, then transformers.js' quantisation steps."""
+    config = source.config
+    layers, heads, dim = config.num_hidden_layers, config.num_key_value_heads, config.hidden_size // config.num_attention_heads
+    past = [torch.randn(1, heads, 3, dim) for _ in range(2 * layers)]
+    names = [f"{i}.{part}" for i in range(layers) for part in ("key", "value")]
+    inputs = ["input_ids", "attention_mask", "position_ids", *[f"past_key_values.{n}" for n in names]]
+    outputs = ["logits", *[f"present.{n}" for n in names]]
+    axes = {"input_ids": {0: "batch_size", 1: "sequence_length"}, "attention_mask": {0: "batch_size", 1: "past_sequence_length + 1"}, "position_ids": {0: "batch_size", 1: "sequence_length"}}
+    axes |= {f"past_key_values.{n}": {0: "batch_size", 2: "past_sequence_length"} for n in names}
+    axes |= {"logits": {0: "batch_size", 1: "sequence_length"}, **{f"present.{n}": {0: "batch_size", 2: "past_sequence_length + 1"} for n in names}}
+    path = os.path.join(out, "optimum.onnx")
+    with torch.no_grad():
+        torch.onnx.export(
+            Decoder(source).eval(),
+            (torch.tensor([[5, 6]]), torch.ones(1, 5, dtype=torch.int64), torch.tensor([[3, 4]]), *past),
+            path, input_names=inputs, output_names=outputs, dynamic_axes=axes, opset_version=opset, dynamo=False, do_constant_folding=True,
+        )
+    model = onnx.load(path)
+    if quantise in ("q4", "q4f16"):
+        from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
+
+        quantizer = MatMulNBitsQuantizer(model, algo_config=DefaultWeightOnlyQuantConfig(block_size=32, is_symmetric=True, accuracy_level=4))
+        quantizer.process()
+        model = quantizer.model.model
+    if quantise == "q8":
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        quantize_dynamic(path, path + ".q8", weight_type=QuantType.QInt8, per_channel=True, extra_options={"EnableSubgraph": True})
+        model = onnx.load(path + ".q8")
+    if quantise in ("q4f16", "fp16"):
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=False)
+    return model
+
+
+def blockwise(weight):
+    """4-bit blocks of 32 along the last axis, symmetric: bytes [N, K/2] (low nibble first) and scales [N, K/32]."""
+    n, k = weight.shape
+    blocks = weight.reshape(n, k // 32, 32)
+    peak = np.take_along_axis(blocks, np.abs(blocks).argmax(-1, keepdims=True), -1)
+    scales = np.where(peak == 0, 1, peak / -8)
+    q = np.clip(np.round(blocks / scales) + 8, 0, 15).astype(np.uint8).reshape(n, k)
+    return q[:, ::2] | q[:, 1::2] << 4, scales[..., 0]
+
+
+def script(source, out, dtype="fp32"):
+    """Gemma 3 in the manner of the hub's hand-written builder scripts: plain Adds, norms in fp32 between Casts, explicit
+    RotaryEmbedding, a tied head through a Transpose, logits always fp32; quantised: the embedding too (`Gather_Q4`)."""
+    config = source.config
+    io, quantised = (TensorProto.FLOAT if dtype in ("fp32", "q4") else TensorProto.FLOAT16), dtype.startswith("q4")
+    np_io = np.float32 if io == TensorProto.FLOAT else np.float16
+    nodes, inits, done = [], [], set()
+
+    def const(name, array):
+        if name not in done:
+            done.add(name)
+            inits.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def op(kind, inputs, name, outputs=None, domain="", **attributes):
+        outputs = outputs or [f"{name}/output_0"]
+        nodes.append(helper.make_node(kind, inputs, outputs, name=name, domain=domain, **attributes))
+        return outputs[0]
+
+    def cast(x, to, name):
+        return op("Cast", [x], name, to=to)
+
+    def norm(x, module, name):
+        weight = const(f"{name[1:].replace('/', '.')}.weight", 1 + module.weight.detach().numpy())
+        x = cast(x, TensorProto.FLOAT, f"{name}/Cast")
+        x = op("SimplifiedLayerNormalization", [x, weight], f"{name}/LayerNorm", epsilon=config.rms_norm_eps, axis=-1, stash_type=1)
+        return cast(x, io, f"{name}/output/Cast")
+
+    def linear(x, module, name):
+        weight = module.weight.detach().numpy()
+        label = name[1:].replace("/", ".")
+        if not quantised:
+            return op("MatMul", [x, const(f"{label}.MatMul.weight", weight.T.astype(np_io))], f"{name}/MatMul")
+        q, scales = blockwise(weight)
+        n, k = weight.shape
+        inputs = [x, const(f"{label}.weight_Q4", q.reshape(n, k // 32, 16)), const(f"{label}.scales", scales.astype(np_io))]
+        return op("MatMulNBits", inputs, f"{name}/MatMul_Q4", domain="com.microsoft", K=k, N=n, bits=4, block_size=32, accuracy_level=4)
+
+    weights = source.model.embed_tokens.weight.detach().numpy()
+    if quantised:
+        # One packed matrix for both ends: the head's blocks, read flat here.
+        q, scales = blockwise(weights)
+        packed = const("lm_head.weight_Q4", q.reshape(*scales.shape, 16))
+        packed = op("Reshape", [packed, const("packed_shape", np.array(q.shape, np.int64))], "/model/embed_tokens/Reshape")
+        inputs = [packed, "input_ids", const("lm_head.scales", scales.astype(np_io))]
+        x = op("GatherBlockQuantized", inputs, "/model/embed_tokens/Gather_Q4", domain="com.microsoft", gather_axis=0, quantize_axis=1, block_size=32, bits=4)
+    else:
+        x = op("Gather", [const("model.embed_tokens.weight", weights.astype(np_io)), "input_ids"], "/model/embed_tokens/Gather")
+    x = op("Mul", [x, const("model.embed_tokens.scale", np.array(config.hidden_size**0.5, np_io))], "/model/embed_tokens/Mul")
+
+    length = op("ReduceSum", ["attention_mask", const("one", np.array([1], np.int64))], "/model/attn_mask/ReduceSum", keepdims=0)
+    length = op("Sub", [length, "one"], "/model/attn_mask/Sub")
+    length = cast(length, TensorProto.INT32, "/model/attn_mask/seqlens_k")
+    total = op("Shape", ["attention_mask"], "/model/attn_mask/Shape")
+    total = op("Gather", [total, const("one_scalar", np.array(1, np.int64))], "/model/attn_mask/Gather", axis=0)
+    total = cast(total, TensorProto.INT32, "/model/attn_mask/total")
+    heads, kv, dim = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+
+    def per_head(x, module, name, count):
+        shape = const(f"heads.{count}", np.array([0, -1, count, dim], np.int64))
+        x = norm(op("Reshape", [x, shape], f"{name}/Reshape_1"), module, name)
+        x = op("Reshape", [x, const(f"flat.{count}", np.array([0, -1, count * dim], np.int64))], f"{name}/Reshape_2")
+        return x
+
+    for i, layer in enumerate(source.model.layers):
+        at, attn = f"/model/layers.{i}", layer.self_attn
+        kind = config.layer_types[i]
+        inv = source.model.rotary_emb.get_buffer(f"{kind}_inv_freq").numpy()
+        angles = np.outer(np.arange(config.max_position_embeddings), inv)
+        caches = [const(f"cos.{kind}", np.cos(angles).astype(np_io)), const(f"sin.{kind}", np.sin(angles).astype(np_io))]
+        h = norm(x, layer.input_layernorm, f"{at}/input_layernorm")
+        q = per_head(linear(h, attn.q_proj, f"{at}/attn/q_proj"), attn.q_norm, f"{at}/attn/q_norm", heads)
+        k = per_head(linear(h, attn.k_proj, f"{at}/attn/k_proj"), attn.k_norm, f"{at}/attn/k_norm", kv)
+        v = linear(h, attn.v_proj, f"{at}/attn/v_proj")
+        q = op("RotaryEmbedding", [q, "position_ids", *caches], f"{at}/attn/q_rotary/RotaryEmbedding", domain="com.microsoft", num_heads=heads, rotary_embedding_dim=0)
+        k = op("RotaryEmbedding", [k, "position_ids", *caches], f"{at}/attn/k_rotary/RotaryEmbedding", domain="com.microsoft", num_heads=kv, rotary_embedding_dim=0)
+        window = config.sliding_window if kind == "sliding_attention" else -1
+        h = op(
+            "GroupQueryAttention",
+            [q, k, v, f"past_key_values.{i}.key", f"past_key_values.{i}.value", length, total],
+            f"{at}/attn/GroupQueryAttention",
+            [f"{at}/attn/GroupQueryAttention/output_0", f"present.{i}.key", f"present.{i}.value"],
+            "com.microsoft", num_heads=heads, kv_num_heads=kv, scale=config.query_pre_attn_scalar**-0.5, do_rotary=0, local_window_size=window,
+        )
+        h = norm(linear(h, attn.o_proj, f"{at}/attn/o_proj"), layer.post_attention_layernorm, f"{at}/post_attention_layernorm")
+        x = op("Add", [x, h], f"{at}/Add_1")
+        h = norm(x, layer.pre_feedforward_layernorm, f"{at}/pre_feedforward_layernorm")
+        gate, up = linear(h, layer.mlp.gate_proj, f"{at}/mlp/gate_proj"), linear(h, layer.mlp.up_proj, f"{at}/mlp/up_proj")
+        h = op("Mul", [op("Gelu", [gate], f"{at}/mlp/act_fn/Gelu", approximate="tanh"), up], f"{at}/mlp/Mul")
+        h = norm(linear(h, layer.mlp.down_proj, f"{at}/mlp/down_proj"), layer.post_feedforward_layernorm, f"{at}/post_feedforward_layernorm")
+        x = op("Add", [x, h], f"{at}/Add_2")
+    x = norm(x, source.model.norm, "/model/final_norm")
+    if quantised:
+        x = linear(x, source.lm_head, "/lm_head")
+    else:
+        x = op("MatMul", [x, op("Transpose", ["model.embed_tokens.weight"], "/lm_head/Transpose", perm=[1, 0])], "/lm_head/MatMul")
+    op("Cast", [x], "/lm_head/CastToFloat", ["logits"], to=TensorProto.FLOAT)
+
+    def value(name, kind, *shape):
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    parts = [(i, part) for i in range(config.num_hidden_layers) for part in ("key", "value")]
+    inputs = [value("input_ids", TensorProto.INT64, "batch_size", "sequence_length"), value("attention_mask", TensorProto.INT64, "batch_size", "total_sequence_length")]
+    inputs += [value("position_ids", TensorProto.INT64, "batch_size", "sequence_length")]
+    inputs += [value(f"past_key_values.{i}.{p}", io, "batch_size", kv, "past_sequence_length", dim) for i, p in parts]
+    outputs = [value("logits", TensorProto.FLOAT, "batch_size", "sequence_length", config.vocab_size)]
+    outputs += [value(f"present.{i}.{p}", io, "batch_size", kv, "total_sequence_length", dim) for i, p in parts]
+    graph = helper.make_graph(nodes, "main_graph", inputs, outputs, inits)
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, producer_name="huggingface", ir_version=10, opset_imports=opsets)
+
+
 def opset14(model):
     """The header that builder versions 0.5 – 0.8 wrote; the nodes are the same."""
     model.opset_import[0].version = 14
@@ -272,6 +517,8 @@ PLANS = {
     "qwen2": ("qwen2", 3, {"model": {"disable_qkv_fusion": "true"}, "model_q4": {"precision": "int4", "external": True}, "model_q4f16": {"precision": "int4", **WEBGPU}}),
     "qwen3": ("qwen3", 4, {"model": {}, "model_q4": {"precision": "int4", "shared_embeddings": "true"}}),
     "gemma3": ("gemma3", 5, {"model": {"external": True}, "model_q4f16": {"precision": "int4", **WEBGPU}}),
+    "smollm-optimum": ("smollm", 2, {"model": {"build": optimum}, **{f"model_{q}": {"build": lambda m, out, q=q: optimum(m, out, quantise=q)} for q in ("q4", "q4f16")}, "model_quantized": {"build": lambda m, out: optimum(m, out, opset=18, quantise="q8")}}),
+    "gemma3-script": ("gemma3", 5, {"model": {"build": script, "external": True}, **{f"model_{q}": {"build": lambda m, out, q=q: script(m, out, q), "external": True} for q in ("q4", "q4f16")}}),
     "phi3": ("phi3", 6, {"model": {}, "model_q4": {"precision": "int4"}}),
 }
 
@@ -299,10 +546,12 @@ def make(name, tok, ids):
         for file, how in files.items():
             how = {"precision": "fp32", **how}
             external, after = how.pop("external", False), how.pop("after", lambda m: m)
-            built = after(genai(hf, os.path.join(tmp, file), **how))
+            os.makedirs(os.path.join(tmp, file))
+            build = how.pop("build", None)
+            built = build(model, os.path.join(tmp, file)) if build else after(genai(hf, os.path.join(tmp, file), **how))
             path = folder / "onnx" / f"{file}.onnx"
             save_onnx(built, path, external)
-            if how["precision"] != "fp32":
+            if file != "model":
                 save_golden(folder, ids, *native(path, config.num_hidden_layers, ids, config), suffix="_" + file.removeprefix("model_"))
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
