@@ -2,8 +2,8 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-web/wasm';
 import { describe, expect, it } from 'vitest';
-import { differentiate, type RuleName } from '../../src/onnx/diff';
-import { readModel } from '../../src/onnx/read';
+import { findResidual, readModel } from '../../src/onnx';
+import { NoGradientError, differentiate, type RuleName } from '../../src/onnx/diff';
 
 /** Whole tiny decoders against PyTorch (tests/reference/lrp_goldens.py): every family of graphs, every rule. */
 const MODELS = join(__dirname, '../fixtures/models');
@@ -34,7 +34,10 @@ async function open(key: string, rule: RuleName) {
   const [folder, file] = key.split('.');
   const path = join(MODELS, folder, 'onnx', `${file}.onnx`);
   const bytes = new Uint8Array(readFileSync(path));
-  const made = differentiate(readModel(bytes), null, { rule });
+  const model = readModel(bytes);
+  const made = differentiate(model, findResidual(model), { rule });
+  // Found without being told, the layers are the same ones.
+  expect(Buffer.compare(differentiate(model, null, { rule }).bytes, made.bytes)).toBe(0);
   const externalData: { path: string; data: Uint8Array }[] = [];
   if (made.selfPath) externalData.push({ path: made.selfPath, data: bytes });
   if (made.extra) externalData.push(made.extra);
@@ -112,4 +115,10 @@ describe.each(files)('relevance of %s', (key) => {
       }
     });
   }, 120_000);
+});
+
+it('names the operator for which there is no rule', () => {
+  const bytes = new Uint8Array(readFileSync(join(MODELS, 'smollm-optimum/onnx/model_quantized.onnx')));
+  expect(() => differentiate(readModel(bytes), null, { rule: 'attnlrp' })).toThrow(NoGradientError);
+  expect(() => differentiate(readModel(bytes), null, { rule: 'attnlrp' })).toThrow(/MatMulInteger/);
 });

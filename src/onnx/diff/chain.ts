@@ -13,6 +13,8 @@ export interface Chain {
 }
 
 const PRODUCTS = new Set(['MatMul', 'Gemm', 'MatMulNBits']);
+/** Products there is no rule for: said by name, rather than looked past. */
+const FOREIGN = new Set(['MatMulInteger', 'MatMulIntegerToFloat', 'DynamicQuantizeMatMul', 'QLinearMatMul', 'MatMulBnb4', 'FusedMatMul']);
 const THROUGH = new Set(['Cast', 'Identity']);
 
 /**
@@ -113,6 +115,7 @@ function findHead(logits: string, last: string, made: (name: string) => GNode | 
   let node = made(logits);
   for (let steps = 0; node && steps < 12; steps++) {
     if (PRODUCTS.has(node.op)) return node;
+    if (FOREIGN.has(node.op)) throw new NoGradientError(node.op, `it uses the operator ${node.op}, which has no rule.`);
     const next: string | undefined = node.inputs.find((input) => input && isAncestor(last, input));
     node = next === undefined ? null : made(next);
   }
