@@ -191,5 +191,5 @@ function codeOf(error: unknown): string | null {
 function sayError(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const hint = typeof error === 'object' && error !== null && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
-  return message + hint;
+  return (message + hint).trim();
 }

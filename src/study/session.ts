@@ -163,7 +163,7 @@ class Awake {
   }
 
   private async update(): Promise<void> {
-    const { wakeLock } = navigator as { wakeLock?: WakeLock };
+    const wakeLock = (globalThis as { navigator?: { wakeLock?: WakeLock } }).navigator?.wakeLock;
     if (!wakeLock) return;
     if (this.wanted && this.busy && document.visibilityState === 'visible') {
       if (!this.lock || this.lock.released) this.lock = await wakeLock.request('screen').catch(() => null);

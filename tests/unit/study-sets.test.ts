@@ -1,0 +1,109 @@
+import 'fake-indexeddb/auto';
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it, test, vi } from 'vitest';
+import { contexts, extrapolate } from '../../src/study/calibrate';
+import { cellRequest } from '../../src/study/cell';
+import { cells } from '../../src/study/design';
+import { openSession, type CellLab } from '../../src/study/session';
+import { keep, readSet, SetStore } from '../../src/study/sets';
+import { IdbStudyStore } from '../../src/study/idb';
+import { fetchXquad, XQUAD_FILES } from '../../src/study/xquad';
+import { LabError } from '../../src/runtime/errors';
+import type { LoadedModel } from '../../src/types';
+import { design, items, outcome } from './study-fixture';
+
+const squad = (q: string, a: string): string =>
+  JSON.stringify({ version: '1.1', data: [{ title: 't', paragraphs: [{ context: `x ${a} y`, qas: [{ id: '1', question: q, answers: [{ text: a, answer_start: 2 }] }] }] }] });
+const file = (name: string, text: string): File => new File([text], name);
+
+describe('sets that a reader brings', () => {
+  it('joins files of one set by the language in their names, and keeps them', async () => {
+    const set = await readSet([file('mine.en.json', squad('Who?', 'Ann')), file('mine.de.json', squad('Wer?', 'Anne'))]);
+    expect(set).toMatchObject({ name: 'mine', languages: ['en', 'de'], items: [{ answer: { de: { text: 'Anne', start: 2 } } }] });
+    const store = await SetStore.open('sets-test');
+    const kept = await keep(set, 'dropped');
+    await store.put(kept);
+    expect(await store.names()).toEqual(['mine']);
+    expect(await store.get('mine')).toEqual(kept);
+    expect(kept.sha256).toMatch(/^[0-9a-f]{64}$/);
+  });
+  it('reads MLQA’s pairs of files', async () => {
+    const set = await readSet([file('test-context-en-question-de.json', squad('Wer?', 'Ann')), file('test-context-en-question-es.json', squad('¿Quién?', 'Ann'))]);
+    expect(set.items[0].question).toEqual({ de: 'Wer?', es: '¿Quién?' });
+  });
+  it.each([
+    ['no file', [], /none/],
+    ['a name without a language', [file('a.json', '{}'), file('b.json', '{}')], /a\.json: its name does not say/],
+    ['two files of one language', [file('a.de.json', squad('q', 'a')), file('b.de.json', squad('q', 'a'))], /a second file for de/],
+    ['broken JSON', [file('a.en.json', '{'), file('a.de.json', squad('q', 'a'))], /not JSON/],
+  ])('refuses %s', async (_, files, message) => {
+    await expect(readSet(files)).rejects.toThrow(message);
+  });
+});
+
+const XQUAD = process.env['XQUAD_DIR'] ?? new URL('../../../shared/data/xquad/', import.meta.url).pathname;
+test.skipIf(!existsSync(XQUAD))('XQuAD by its hashes; one wrong byte is refused', async () => {
+  let damage = '';
+  vi.stubGlobal('fetch', (url: string) => {
+    const name = url.slice(url.lastIndexOf('/') + 1);
+    const bytes = readFileSync(`${XQUAD}/${name}`);
+    if (name === damage) bytes[1000] ^= 1;
+    return Promise.resolve(new Response(bytes));
+  });
+  const set = await fetchXquad();
+  expect(set.items).toHaveLength(1190);
+  expect(set.languages).toHaveLength(12);
+  expect(Object.values(XQUAD_FILES).every((f) => f.sha256.length === 64)).toBe(true);
+  damage = 'xquad.de.json';
+  await expect(fetchXquad()).rejects.toMatchObject({ code: 'broken-file' });
+  vi.unstubAllGlobals();
+});
+
+describe('a cell on its way', () => {
+  it('carries its own texts only, and its paragraph’s questions where the oracle wants them', () => {
+    const all = items(2, 2);
+    const d = design(all, { measures: ['answer', 'oracle'] });
+    const cell = cells(d, all).find((c) => c.contextLanguage === 'en' && c.questionLanguage === 'zh')!;
+    const request = cellRequest(cell, all.slice(0, 2), d);
+    expect(Object.keys(request.cell.item.context)).toEqual(['en']);
+    expect(Object.keys(request.cell.item.question)).toEqual(['zh', 'en']);
+    expect(request.siblings.map((s) => [Object.keys(s.question), s.id])).toEqual([[['zh'], 'q0'], [['zh'], 'q1']]);
+    expect(request.design.items).toEqual([]);
+    expect(cellRequest(cell, all, { ...d, measures: ['answer'] }).siblings).toEqual([]);
+  });
+});
+
+describe('the estimate', () => {
+  it('counts contexts and tells the first cell on one from the others', () => {
+    const all = items(2, 3);
+    const d = design(all);
+    expect(contexts(cells(d, all), 0).length).toBe(6);
+    expect(extrapolate([500, 100, 120], 60, 6)).toEqual({ cellMs: 110, contextMs: 390, seconds: (110 * 60 + 390 * 6) / 1000 });
+    expect(extrapolate([500], 10, 2)).toEqual({ cellMs: 500, contextMs: 0, seconds: 5 });
+  });
+});
+
+describe('a session', () => {
+  it('brings a lost worker back once per cell, and pauses when that does not help', async () => {
+    const all = items(1, 2);
+    const d = design(all, { id: 'lost', scenarios: ['en-en'], models: [design(all).models[0]] });
+    const log: string[] = [];
+    let fail = 1;
+    const lab: CellLab = {
+      load: () => (log.push('load'), Promise.resolve({} as LoadedModel)),
+      cell: ({ cell }) => (fail-- > 0 ? Promise.reject(new LabError('worker-lost', 'gone')) : Promise.resolve(outcome({ ...cell, item: all[0] }))),
+      terminate: () => void log.push('end'),
+    };
+    const store = await IdbStudyStore.open('session-test');
+    const run = await openSession(d, lab, store, { items: all });
+    expect(await run.finished).toMatchObject({ state: 'done', done: 2, failed: 0 });
+    expect(log).toEqual(['load', 'load', 'end']);
+    expect((await run.results()).cells).toBe(2);
+
+    fail = 2;
+    const paused = await openSession({ ...d, id: 'lost-2' }, lab, store, { items: all });
+    await vi.waitFor(() => expect(paused.progress).toMatchObject({ state: 'paused', message: 'gone' }));
+    paused.resume();
+    expect(await paused.finished).toMatchObject({ state: 'done', done: 2 });
+  });
+});
