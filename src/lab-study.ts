@@ -1,12 +1,18 @@
 /** `lab.study`: a design, its items and a lab of its own, put together on the page. */
-import type { LabClient } from './lab-client';
 import { LabError } from './runtime/errors';
 import type { StudyDesign } from './study/design';
 import { IdbStudyStore } from './study/idb';
 import { studyOffice } from './study/office';
-import { openSession, type SessionOptions, type StudyRun } from './study/session';
+import { openSession, type CellLab, type SessionOptions, type StudyRun } from './study/session';
 import { SetStore } from './study/sets';
 import type { Item } from './types';
+
+/** What is asked of the page's lab: items, and a second lab for the study's models. */
+export interface StudyLab {
+  sets(): Promise<string[]>;
+  items(set: string): Promise<Item[]>;
+  another(): CellLab;
+}
 
 export interface StudyStart extends Partial<Omit<SessionOptions, 'office'>> {
   /** Another database than the page's own; for tests. */
@@ -23,7 +29,7 @@ export function studyStore(): Promise<IdbStudyStore> {
 }
 
 /** The items of a design's set: a shipped one, or one that was dropped or fetched before. */
-export async function itemsOf(lab: LabClient, design: StudyDesign): Promise<Item[]> {
+export async function itemsOf(lab: StudyLab, design: StudyDesign): Promise<Item[]> {
   const { name } = design.set;
   const sets = await SetStore.open();
   try {
@@ -41,7 +47,7 @@ export async function itemsOf(lab: LabClient, design: StudyDesign): Promise<Item
   return lab.items(name);
 }
 
-export async function startStudy(lab: LabClient, design: StudyDesign, options: StudyStart): Promise<StudyRun> {
+export async function startStudy(lab: StudyLab, design: StudyDesign, options: StudyStart): Promise<StudyRun> {
   const items = options.items ?? (await itemsOf(lab, design));
   const lacking = design.items.filter((id) => !items.some((i) => i.id === id));
   if (lacking.length > 0) throw new LabError('bad-input', `The set has no item ${lacking[0]}${lacking.length > 1 ? ` (and ${lacking.length - 1} more)` : ''}.`, 'Choose the items anew.');

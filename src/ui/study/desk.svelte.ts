@@ -79,7 +79,7 @@ class Desk {
       this.run = run;
       this.progress = run.progress;
       flag.set(design.id);
-      if (!quiet || this.page === 'study') void this.open(design);
+      void this.open(design);
       void run.finished.then(() => this.#ended(design));
     } catch (error) {
       if (quiet) flag.going = null;
