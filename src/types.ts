@@ -87,7 +87,7 @@ export interface LensCell {
 }
 
 export interface SelfTestCheck {
-  name: 'lens-equals-logits' | 'finite' | 'no-zero-layer' | 'instrumented-equals-plain' | 'webgpu-equals-wasm';
+  name: 'lens-equals-logits' | 'finite' | 'no-zero-layer' | 'whole-equals-pieces' | 'instrumented-equals-plain' | 'webgpu-equals-wasm';
   /** null = not run. */
   passed: boolean | null;
   /** Plain words with the measured value. */

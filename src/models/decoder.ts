@@ -256,16 +256,21 @@ export class Decoder {
     return cells * this.config.vocab * (12 + 8 * Math.max(1, tokens)) <= LENS_BYTES;
   }
 
-  /** Logits at the last position [vocab]; works on any graph, instrumented or not. */
-  async lastLogits(ids: readonly number[]): Promise<Float32Array> {
+  /**
+   * Logits at the last position [vocab]; works on any graph, instrumented or not.
+   * @param piece read so many tokens at a time, from cache to cache; default all at once
+   */
+  async lastLogits(ids: readonly number[], piece = ids.length): Promise<Float32Array> {
     this.checkLength(ids.length);
-    const past = this.emptyPast();
+    let past = this.emptyPast();
     try {
-      const out = await this.session.run(this.feeds(ids, past, { rows: [ids.length - 1] }), ['logits']);
+      while (ids.length - past.length > piece) past = (await this.step(ids.slice(past.length, past.length + piece), past)).past;
+      const rest = ids.slice(past.length);
+      const out = await this.session.run(this.feeds(rest, past, { rows: [rest.length - 1] }), ['logits']);
+      const { dims } = out['logits'];
       const all = await takeFloats(out['logits']);
       // An untouched graph gives one row per position.
-      const vocab = out['logits'].dims[out['logits'].dims.length - 1];
-      return all.slice(all.length - vocab);
+      return all.slice(all.length - dims[dims.length - 1]);
     } finally {
       disposePast(past);
     }

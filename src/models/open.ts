@@ -100,7 +100,7 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
       throwIfAborted(signal);
       meter.phase('self-test');
       if (m.bytes <= PLAIN_UP_TO && !open.precise && prepared.lab) plain = await plainDecoder(m, prepared, on);
-      const tested = await selfTest(decoder, { ids: test, plain, tolerance: /16/.test(m.choice.dtype) ? 2e-2 : 1e-3 });
+      const tested = await selfTest(decoder, { ids: test, long: longText(m), plain, tolerance: /16/.test(m.choice.dtype) ? 2e-2 : 1e-3 });
       meter.phase('done');
       return {
         decoder,
@@ -203,6 +203,12 @@ function prepare(m: Material, precise: boolean): Prepared {
       );
     throw error;
   }
+}
+
+/** Some 72 tokens: long prompts get attention kernels that short ones never see. */
+function longText({ tokenizer, config }: Material): number[] {
+  const ids = tokenizer.encode(`${TEST_TEXT} `.repeat(12), true);
+  return ids.slice(0, Math.min(72, config.maxLength));
 }
 
 function originalOf(m: Material, prepared: Prepared, source: ModelSource): OpenModel['original'] {

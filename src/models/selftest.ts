@@ -1,20 +1,26 @@
 /**
  * Silently wrong numbers have happened on every browser backend, so every load is tested before anything is shown: the last
  * layer's lens must be the logits, no state may be NaN or all zero, and, where the file is small, the instrumented graph must
- * say what the untouched one says.
+ * say what the untouched one says. A prompt read at once must end where the same prompt read in short pieces ends: long and short
+ * runs take different attention kernels, and a wrong one gives finite, plausible, wrong numbers (SwiftShader's did).
  */
 import type { SelfTest, SelfTestCheck } from '../types';
 import type { Decoder } from './decoder';
 
 export interface SelfTestOptions {
   ids: readonly number[];
+  /** A longer text, for the kernels that only long prompts get; at least twice `PIECE` tokens. */
+  long: readonly number[];
   /** The untouched model, where it is cheap to have; disposed of by the caller. */
   plain?: Decoder | null;
   /** 16-bit floats carry about three digits. */
   tolerance: number;
 }
 
-export async function selfTest(decoder: Decoder, { ids, plain, tolerance }: SelfTestOptions): Promise<SelfTest> {
+/** Tokens per piece: below every runtime's threshold for long-prompt kernels. */
+const PIECE = 12;
+
+export async function selfTest(decoder: Decoder, { ids, long, plain, tolerance }: SelfTestOptions): Promise<SelfTest> {
   const checks: SelfTestCheck[] = [];
   const add = (name: SelfTestCheck['name'], passed: boolean | null, detail: string): void => void checks.push({ name, passed, detail });
   const last = ids.length - 1;
@@ -45,6 +51,11 @@ export async function selfTest(decoder: Decoder, { ids, plain, tolerance }: Self
     add('finite', finite, finite ? 'all logits are finite' : 'the logits are not usable numbers');
     add('no-zero-layer', null, 'not run: the lab cannot look inside this model');
   }
+
+  const whole = await decoder.lastLogits(long);
+  const pieces = await decoder.lastLogits(long, PIECE);
+  const apart = largestDifference(whole, pieces);
+  add('whole-equals-pieces', apart <= tolerance * 5 * spread(pieces), `${long.length} tokens at once and by ${PIECE}: largest difference ${digits(apart)} on a scale of ${digits(spread(pieces))}`);
 
   if (plain) {
     const reference = await plain.lastLogits(ids);

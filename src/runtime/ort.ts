@@ -72,6 +72,40 @@ export function loadOrt(device: Device): Promise<LoadedOrt> {
   return promise;
 }
 
+/** Below this many lanes per subgroup ORT's flash attention (prompts of more than some 30 tokens) computes wrong sums. */
+const FEWEST_LANES = 8;
+let narrow: Promise<GPUDevice | null> | undefined;
+
+/**
+ * A device without subgroups where the adapter's are too narrow (SwiftShader's have 4 lanes: every state after the fourth
+ * position of a longer prompt came out wrong, silently); null where ORT's own device is right.
+ */
+export function narrowDevice(): Promise<GPUDevice | null> {
+  narrow ??= makeNarrowDevice();
+  return narrow;
+}
+
+async function makeNarrowDevice(): Promise<GPUDevice | null> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter?.features.has('subgroups') || (adapter.info.subgroupMinSize ?? FEWEST_LANES) >= FEWEST_LANES) return null;
+  const { limits } = adapter;
+  const names = [
+    'maxBufferSize',
+    'maxStorageBufferBindingSize',
+    'maxComputeWorkgroupStorageSize',
+    'maxComputeInvocationsPerWorkgroup',
+    'maxComputeWorkgroupSizeX',
+    'maxComputeWorkgroupSizeY',
+    'maxComputeWorkgroupSizeZ',
+    'maxComputeWorkgroupsPerDimension',
+    'maxStorageBuffersPerShaderStage',
+  ] as const;
+  return adapter.requestDevice({
+    requiredFeatures: adapter.features.has('shader-f16') ? ['shader-f16'] : [],
+    requiredLimits: Object.fromEntries(names.map((name) => [name, limits[name]])),
+  });
+}
+
 /** Addresses of the runtime files a device needs, for whoever keeps them for offline use. */
 export function runtimeAssets(device: Device): string[] {
   const { mjs, wasm } = ASSETS[buildFor(device)];

@@ -4,7 +4,7 @@
  */
 import type { Device } from '../types';
 import { LabError, toLabError } from './errors';
-import { loadOrt, type InferenceSession, type LoadedOrt, type Tensor } from './ort';
+import { loadOrt, narrowDevice, type InferenceSession, type LoadedOrt, type Tensor } from './ort';
 
 export interface SessionSource {
   /** The .onnx file, possibly with an appended graph. */
@@ -49,8 +49,9 @@ export class Session {
     }
     const webgpu = options.device === 'webgpu';
     try {
+      const device = webgpu ? await narrowDevice() : null;
       const session = await runtime.ort.InferenceSession.create(source.bytes, {
-        executionProviders: [options.device],
+        executionProviders: [device ? { name: 'webgpu', device } : options.device],
         externalData: source.externalData,
         logSeverityLevel: 3,
         ...(webgpu && options.keepOnDevice?.length
@@ -58,7 +59,7 @@ export class Session {
           : {}),
       });
       const made = new Session(runtime, options.device, session);
-      if (webgpu) await made.watchDevice();
+      if (webgpu) await made.watchDevice(device);
       return made;
     } catch (error) {
       throw toLabError(error, 'unsupported-graph', 'The model could not be prepared');
@@ -112,8 +113,8 @@ export class Session {
     await this.session.release().catch(() => undefined);
   }
 
-  private async watchDevice(): Promise<void> {
-    const device = (await this.runtime.ort.env.webgpu.device) as GPUDevice | undefined;
+  private async watchDevice(own: GPUDevice | null): Promise<void> {
+    const device = own ?? ((await this.runtime.ort.env.webgpu.device) as GPUDevice | undefined);
     device?.lost
       .then((info) => {
         if (this.disposed) return;

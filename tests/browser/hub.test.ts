@@ -147,6 +147,19 @@ describe('faults that pass', () => {
   });
 });
 
+describe('a full disk', () => {
+  test('the load goes on in memory and says so; nothing half is kept', async () => {
+    const session = await visit.context.newCDPSession(visit.page);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: served.origin, quotaSize: 200_000 });
+    const outcome = await load();
+    works(outcome);
+    expect(outcome.progress.some((p) => p.note?.includes('storage'))).toBe(true);
+    expect(outcome.storage.files.some((f) => f.url.endsWith(GRAPH) && f.complete)).toBe(false);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: served.origin });
+    works(await load());
+  });
+});
+
 describe('faults that stay', () => {
   const persistent = 99;
   test.each([
