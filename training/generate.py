@@ -34,15 +34,16 @@ def choose_facts(rng: Random, n: int, held_out: bool = False, people: list[str] 
     """`n` facts over a small grid of subjects × relations, so that facts share subjects and relations; every object is
     distinct, so that each answer is one span. Training contexts (held_out False) hold no held-out fact; with True, all are."""
     while True:
-        k = rng.randint(2, max(2, min(5, n - 1)))
-        m = max(2, -(-n // k) + rng.randint(0, 2))
+        # in training, many contexts in which the relation says nothing and only the person decides
+        k = rng.randint(2, max(2, min(5, n - 1))) if held_out or rng.random() < 0.3 else rng.randint(max(2, min(n, 5) - 1), min(n, 5))
+        m = max(2 if held_out else 1, -(-n // k) + rng.choice((0, 1, 2) if held_out else (0, 0, 1)))
         subjects, relations = rng.sample(people, k), rng.sample(ALL_RELATIONS, min(m, len(ALL_RELATIONS)))
         cells = [(r, s) for r in relations for s in subjects]
         if len(cells) < n:
             continue
         cells = rng.sample(cells, n)
         # at least one relation and one subject are shared, so that neither alone finds the answer
-        if len({r for r, _ in cells}) == n or len({s for _, s in cells}) == n:
+        if len({r for r, _ in cells}) == n or (held_out and len({s for _, s in cells}) == n):
             continue
         used: set[str] = set()
         facts: list[Fact] = []
@@ -137,21 +138,21 @@ def pretraining_document(rng: Random, facts: tuple[int, int] = (2, 5)) -> list[s
 # ---- post-training: a context and questions on it ------------------------------------------------------------------
 
 
-def pick_context_language(rng: Random) -> str:
-    return "en" if rng.random() < 0.25 else rng.choice(LANGUAGES)
+def pick_context_language(rng: Random, languages: list[str]) -> str:
+    return "en" if rng.random() < 0.25 else rng.choice(languages)
 
 
-def pick_question_language(rng: Random, context_language: str, same: float) -> str:
-    return context_language if rng.random() < same else rng.choice(LANGUAGES)
+def pick_question_language(rng: Random, context_language: str, languages: list[str]) -> str:
+    return context_language if rng.random() < 0.2 else rng.choice(languages)
 
 
-def post_training_example(rng: Random, facts: tuple[int, int], questions: int, same: float) -> tuple[str, list[tuple[str, str]], bool]:
+def post_training_example(rng: Random, facts: tuple[int, int], questions: int, languages: list[str]) -> tuple[str, list[tuple[str, str]], bool]:
     """-> (context, [(question, answer)…], whether the context's language writes spaces): several questions on one context, each in its own language; the answer is in the context's."""
     chosen = choose_facts(rng, rng.randint(*facts))
-    language = pick_context_language(rng)
+    language = pick_context_language(rng, languages)
     context = write_context(rng, language, chosen)
     pairs = []
     for _ in range(questions):
         f = rng.choice(chosen)
-        pairs.append((ask(pick_question_language(rng, language, same), f, rng.randrange(3)), answer(language, f)))
+        pairs.append((ask(pick_question_language(rng, language, languages), f, rng.randrange(3)), answer(language, f)))
     return context.text, pairs, sheet(language)["join"] == " " and language != "th"

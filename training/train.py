@@ -53,8 +53,8 @@ class Packer:
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tok.encode(text, add_special_tokens=False))
 
-    def post_example(self, rng: Random, facts: tuple[int, int], questions: int, context_weight: float, same: float):
-        context, pairs, spaced = post_training_example(rng, facts, questions, same)
+    def post_example(self, rng: Random, facts: tuple[int, int], questions: int, context_weight: float, languages: list[str]):
+        context, pairs, spaced = post_training_example(rng, facts, questions, languages)
         c = [self.bos, self.user, *self.encode(context)]
         rows = [(t, 0, i, context_weight if i > 1 else 0.0) for i, t in enumerate(c)]
         seen = set()
@@ -143,6 +143,11 @@ class Packer:
         return ids, pos, mask[:, None], target, weight
 
 
+# Post-training begins with one language and short contexts, and adds a language whenever the answers' first tokens are right often enough.
+CURRICULUM = ["en", "es", "de", "ro", "tr", "vi", "ru", "el", "zh", "ar", "hi", "th"]
+ENOUGH = 0.8
+
+
 def schedule(progress: float, warmup: float = 0.03, decay: float = 0.35) -> float:
     """Warm-up, plateau, then a cosine to 2 %."""
     if progress < warmup:
@@ -195,12 +200,13 @@ def main():
     packer = Packer(tok, args.length)
     state = out / "state.pt"
     step, used = 0, 0.0
+    level, since, recent = 0, 0, 0.0
     if state.exists():
         saved = torch.load(state, weights_only=True)
         model.load_state_dict(saved["model"])
         for o, s in zip(optimizers, saved["optimizers"]):
             o.load_state_dict(s)
-        step, used = saved["step"], saved["used"]
+        step, used, level = saved["step"], saved["used"], saved["level"]
         print(f"resumed at step {step}, {used / 60:.1f} min", flush=True)
 
     def save(name: str | None = None):
@@ -208,7 +214,7 @@ def main():
             model.save_pretrained(out / name)
             tok.save_pretrained(out / name)
         tmp = out / "state.tmp"
-        torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step, "used": used}, tmp)
+        torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step, "used": used, "level": level}, tmp)
         tmp.replace(state)
 
     log = (out / "log.jsonl").open("a")
@@ -226,12 +232,13 @@ def main():
             break
         rng = Random(f"{args.seed}/{args.stage}/{step}")
         if post:
-            # short contexts first
-            top = min(10, 4 + int(progress / 0.45 * 6))
-            # questions in the context's own language first, then mostly in others
-            same = max(0.2, 0.7 - progress * 2)
+            if recent > ENOUGH and since >= 60 and level < len(CURRICULUM) - 1:
+                level, since, recent = level + 1, 0, 0.0
+            since += 1
+            languages = CURRICULUM[: level + 1]
+            top = min(10, 4 + (level + 1) // 2)
             ids, pos, mask, target, weight = packer.batch(
-                rng, args.rows, lambda r: packer.post_example(r, (3, top), 8 + r.randrange(7), 0.03, same)
+                rng, args.rows, lambda r: packer.post_example(r, (3, top), 8 + r.randrange(7), 0.03, languages)
             )
         else:
             top = min(6, 3 + int(progress / 0.3 * 3))
@@ -256,12 +263,14 @@ def main():
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for o in optimizers:
             o.step()
+        with torch.no_grad():
+            right = (logits.argmax(-1) == target[wanted])[w == w.max()].float().mean().item()
+        recent += (right - recent) * (max(0.03, 1 / since) if post else 0.03)
         step += 1
         used += time.time() - began
         losses.append(loss.item())
         if step % 50 == 0:
-            right = (logits.argmax(-1) == target[wanted])[w == w.max()].float().mean().item()
-            row = {"step": step, "minutes": round(used / 60, 2), "loss": round(sum(losses) / len(losses), 4), "right": round(right, 4), "lr": round(lr, 6)}
+            row = {"step": step, "minutes": round(used / 60, 2), "loss": round(sum(losses) / len(losses), 4), "right": round(recent, 4), "level": level, "lr": round(lr, 6)}
             losses.clear()
             print(json.dumps(row), flush=True)
             log.write(json.dumps(row) + "\n")
