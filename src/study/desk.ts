@@ -4,7 +4,7 @@ import { LabError } from '../runtime/errors';
 import type { Language, PromptOptions } from '../types';
 import type { CellRequest } from './cell';
 import { oracle, type OracleResult } from './oracle';
-import { decoderPort } from './port';
+import { decoderPort, type MoreMeasures } from './port';
 import { commonPrefix, modelRunner, type ModelRunner, type Prefix } from './runner';
 import type { CellOutcome } from './result';
 
@@ -35,8 +35,9 @@ export class CellDesk {
   constructor(
     private readonly open: OpenModel,
     bundled: boolean,
+    more?: MoreMeasures,
   ) {
-    this.port = decoderPort(open, bundled);
+    this.port = decoderPort(open, bundled, more);
   }
 
   async run(request: CellRequest, signal: AbortSignal): Promise<CellOutcome> {

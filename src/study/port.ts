@@ -6,11 +6,16 @@ import type { DecoderPrefix } from '../models/decoder';
 import type { OpenModel } from '../models/open';
 import { makePrompt, type Prompt } from '../models/prompting';
 import { throwIfAborted } from '../runtime/errors';
-import type { Prefix, StudyPort, StudyPrompt } from './runner';
+import type { Cell, StudyDesign } from './design';
 import { alignment } from './measures';
+import type { CellOutcome } from './result';
+import type { Prefix, StudyPort, StudyPrompt } from './runner';
+
+/** Measures that need more than the decoder; given by whoever has it. `ids` is what the model answered. */
+export type MoreMeasures = (cell: Cell, ids: readonly number[], design: StudyDesign, signal: AbortSignal) => Promise<Partial<CellOutcome>>;
 
 /** @param bundled the lab's own models copy context tokens as they stand and were taught a bare prompt */
-export function decoderPort(open: OpenModel, bundled: boolean): StudyPort {
+export function decoderPort(open: OpenModel, bundled: boolean, more?: MoreMeasures): StudyPort {
   const { decoder, tokenizer } = open;
   const prompts = new WeakMap<StudyPrompt, Prompt>();
   const decoders = new WeakMap<Prefix, DecoderPrefix>();
@@ -44,9 +49,12 @@ export function decoderPort(open: OpenModel, bundled: boolean): StudyPort {
       return decoder.logProb([...asked.ids, ...target], asked.ids.length, kept(prefix));
     },
     ...(decoder.instruments && {
-      measure: async (cell, _answer, design, signal) => {
+      measure: async (cell, { ids }, design, signal) => {
         throwIfAborted(signal);
-        return design.measures.includes('alignment') ? { alignment: await alignment(open, cell, design, prompt, (p) => prompts.get(p) ?? null) } : {};
+        return {
+          ...(design.measures.includes('alignment') && { alignment: await alignment(open, cell, design, prompt, (p) => prompts.get(p) ?? null) }),
+          ...(await more?.(cell, ids, design, signal)),
+        };
       },
     }),
   };

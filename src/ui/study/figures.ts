@@ -80,7 +80,7 @@ export function relations(summary: Summary, scenario: Scenario): { name: string;
       definition: 'One point per model, scenario and language. The oracle retrieves the sentence whose absence costs the answer most (the lab’s own form); chance is in the table below.',
     });
   const size = sizeAgainstScore(summary, scenario);
-  if (size.points.length > 1)
+  if (new Set(size.points.map((p) => p.x)).size > 1)
     out.push({
       name: 'size',
       title: `Size against score, ${scenario}`,
