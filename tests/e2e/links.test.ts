@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launch, serve, visit, type Served } from '../harness';
-import { ask, axe, ready } from './steps';
+import { ask, axe, questionIn, ready } from './steps';
 
 let served: Served;
 let browser: Browser;
@@ -26,7 +26,7 @@ test('a link reopens the same picture in another browser profile; back and forwa
   const first = await visit(browser, served.url);
   const { page } = first;
   await ready(page);
-  await page.getByLabel('Question in').selectOption('hi');
+  await questionIn(page).selectOption('hi');
   await ask(page);
   await page.getByRole('slider', { name: /^Layer/ }).fill('3');
   await page.getByRole('tab', { name: 'Two phases' }).click();
@@ -58,7 +58,7 @@ test('a link reopens the same picture in another browser profile; back and forwa
 test('a record saved as a file opens as the same view, without a model', async () => {
   const { page, close } = await visit(browser, served.url);
   await ready(page);
-  await page.getByLabel('Question in').selectOption('ru');
+  await questionIn(page).selectOption('ru');
   await ask(page);
   await page.locator('svg.chart-trajectory [data-language=en]').first().waitFor({ timeout: 60_000 });
   const drawn = await picture(page);
@@ -74,7 +74,7 @@ test('a record saved as a file opens as the same view, without a model', async (
   await other.page.locator('dialog input[type=file]').setInputFiles({ name: 'r.zip', mimeType: 'application/zip', buffer: bytes });
   await other.page.getByText('Recorded with').waitFor();
   expect(await picture(other.page)).toBe(drawn);
-  expect(await other.page.getByLabel('Question in').inputValue()).toBe('ru');
+  expect(await questionIn(other.page).inputValue()).toBe('ru');
   await other.close();
 });
 

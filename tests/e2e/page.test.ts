@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { launch, serve, visit, type Served } from '../harness';
-import { ask, axe, overflow, ready, tabTo } from './steps';
+import { ask, axe, overflow, questionIn, ready, tabTo } from './steps';
 
 let served: Served;
 let browser: Browser;
@@ -21,7 +21,7 @@ describe('a first visit', () => {
   test('loads by itself, answers, scores and draws; no other host is asked', async () => {
     const { page, foreign, errors, close } = await visit(browser, served.url);
     await ready(page);
-    await page.getByLabel('Question in').selectOption('de');
+    await questionIn(page).selectOption('de');
     await ask(page);
     const answer = page.locator('.answer [role=status]');
     expect((await answer.textContent())?.trim()).not.toBe('');
@@ -46,7 +46,7 @@ describe('a first visit', () => {
     const passage = page.locator('.context.text');
     const before = await passage.textContent();
     for (let i = 0; i < 8; i++) await page.getByRole('button', { name: 'Next item' }).click();
-    await page.getByLabel('Passage in').selectOption('ar');
+    await page.getByRole('combobox', { name: 'Passage in' }).selectOption('ar');
     expect(await passage.textContent()).not.toBe(before);
     expect(await passage.getAttribute('lang')).toBe('ar');
     expect(await passage.evaluate((el) => getComputedStyle(el).direction)).toBe('rtl');

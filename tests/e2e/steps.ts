@@ -1,7 +1,7 @@
 /** Steps a reader takes, shared by the e2e tests. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -16,6 +16,8 @@ export async function ask(page: Page): Promise<void> {
   await page.getByText('Measured just now with').waitFor({ timeout: 120_000 });
   await page.getByRole('button', { name: 'Ask', exact: true }).waitFor({ timeout: 120_000 });
 }
+
+export const questionIn = (page: Page): Locator => page.getByRole('combobox', { name: 'Question in' });
 
 /** What axe finds wrong, one line each. */
 export async function axe(page: Page): Promise<string[]> {

@@ -19,6 +19,7 @@ class Route {
   needs: Need[] = $state.raw([]);
   #link: ProbeLink | null = null;
   #last = '';
+  #turn = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Reads the address once, then keeps it. */
@@ -35,6 +36,8 @@ class Route {
     const { hash } = location;
     if (!hash.startsWith('#/') || hash === this.#last) return;
     this.#last = hash;
+    clearTimeout(this.#timer);
+    const turn = ++this.#turn;
     const read = parseLink(hash);
     this.notes = read.ok ? read.remarks : [read.message];
     this.needs = [];
@@ -49,19 +52,27 @@ class Route {
       else {
         view.item = ask.item;
         if (ask.set !== view.set || !items.current.length) await items.choose(ask.set, ask.item);
-        if (items.current.length && !items.item) this.notes = [...this.notes, `The set “${ask.set}” has no item “${ask.item}”: the first one is shown.`];
+        if (turn !== this.#turn) return;
+        if (items.current.length && view.item !== ask.item) {
+          this.notes = [...this.notes, `The set “${ask.set}” has no item “${ask.item}”: the first one is shown.`];
+          return;
+        }
       }
     }
     if (link.device) view.device = link.device;
     applyViewState(link.view);
     if (link.recording) await records.show(link.recording);
     this.needs = needs(link);
-    if (!this.needs.length && ask) await this.run();
+    // walking back to what is still on show asks nothing again
+    const same = run.current && run.shown?.source === 'live' && (!link.models[0] || link.models[0].id === run.shown.main.model.ref.id);
+    if (!this.needs.length && ask && !same) await this.run();
   }
 
   /** Loads what the link names and asks what it asks. */
   async run(): Promise<void> {
     const link = this.#link;
+    const turn = this.#turn;
+    const stale = () => turn !== this.#turn;
     this.needs = [];
     if (!link?.ask) return;
     const [ref] = link.models;
@@ -71,10 +82,11 @@ class Route {
       if (ref.id.startsWith('bundled:')) await model.load({ id: ref.id, ...(ref.dtype ? { dtype: ref.dtype } : {}) });
       else await model.load(ref);
     } else await model.settled();
-    if (!model.loaded) return;
+    if (!model.loaded || stale()) return;
     if (ref?.revision && ref.revision !== model.loaded.provenance.revision)
       this.notes = [...this.notes, 'The link was made with another revision of this model.'];
     await run.go(false);
+    if (stale()) return;
     applyViewState(link.view);
     if (run.shown?.source === 'live' && (link.tokens || link.sketch)) {
       const { text } = compareWithLink(link, run.shown.main);

@@ -4,7 +4,7 @@ import type { ViewState } from '../../share/view';
 import type { Device, Language, Scenario, TokenGroup } from '../../types';
 
 /** The views below the first two pictures. */
-export const TABS = ['prompt', 'curves', 'lens', 'phases', 'compare', 'study', 'models'] as const;
+export const TABS = ['prompt', 'curves', 'lens', 'phases', 'relevance', 'patching', 'compare', 'study', 'models'] as const;
 export type Tab = (typeof TABS)[number];
 
 export interface View {
