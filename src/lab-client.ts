@@ -6,6 +6,7 @@
 import { wrap, type Remote } from 'comlink';
 import { LabError, throwIfAborted } from './runtime/errors';
 import type { ModelOption } from './lab';
+import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { StudyStart } from './lab-study';
 import type { CellRequest } from './study/cell';
 import type { StudyDesign } from './study/design';
@@ -117,6 +118,18 @@ export class LabClient implements LabApi {
   async probe(ask: Ask, options: ProbeOptions & Calls = {}, calls: Calls = {}): Promise<Probe> {
     await this.revive();
     return this.call('probe', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  /** Which tokens, and at which layers, the answer's logit is made of: [layers + 1, tokens] by AttnLRP, CP-LRP or the plain gradient. */
+  async relevance(ask: Ask, options: RelevanceOptions & Calls = {}, calls: Calls = {}): Promise<Relevance> {
+    await this.revive();
+    return this.call('relevance', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  /** The causal check: states of the run of `options.clean` put into the asked one, group by group and layer by layer. */
+  async patch(ask: Ask, options: PatchOptions & Calls, calls: Calls = {}): Promise<Patching> {
+    await this.revive();
+    return this.call('patch', [ask, plain(options)], { ...callsOf(options), ...calls });
   }
 
   /** One cell of a study, by the loaded model. `study` is what asks for many. */

@@ -2,6 +2,7 @@
  * The lab: one model at a time, asked and looked into. This class lives in the worker; `lab-client.ts` mirrors it on the page.
  * Everything it returns is a plain record that can be cloned, stored and shared.
  */
+import { Mechanism, type MechanismAsk, type Patching, type PatchOptions, type Relevance, type RelevanceOptions } from './lab-mechanism';
 import { writeAnswer } from './models/answering';
 import { firstTokenOf, makePrompt, type PlainAsk, type Prompt } from './models/prompting';
 import { bundledCards, catalogue } from './models/catalogue';
@@ -63,6 +64,8 @@ interface Loaded {
   record: LoadedModel;
   /** Where a study's cells are worked; made with the first one. */
   desk?: CellDesk;
+  /** Relevance and patching; made with the first of them. */
+  mechanism?: Mechanism;
 }
 
 /** An ask with its item looked up. */
@@ -196,6 +199,21 @@ export class Lab implements LabApi {
     });
   }
 
+  /** Answers, then attributes the answer to every token at every layer. A run cannot be stopped half-way; a cancel ends it before or after. */
+  relevance(ask: Ask, options: RelevanceOptions = {}, call: Calls = {}): Promise<Relevance> {
+    return this.lanes.run(options.lane === undefined ? 'relevance' : options.lane, call.signal, async (signal) =>
+      this.mechanism().relevance(await this.ready(ask, options.maxTokens ?? MAX_TOKENS, signal), options, { signal, onProgress: call.onProgress }),
+    );
+  }
+
+  /** Puts the clean run's states into the asked run, one group and one layer at a time. */
+  patch(ask: Ask, options: PatchOptions, call: Calls = {}): Promise<Patching> {
+    return this.lanes.run(options.lane === undefined ? 'patch' : options.lane, call.signal, async (signal) => {
+      const asked = await this.ready(ask, MAX_TOKENS, signal);
+      return this.mechanism().patch(asked, await this.ready(options.clean, MAX_TOKENS, signal), options, { signal, onProgress: call.onProgress });
+    });
+  }
+
   /** One cell of a study. Gives way to nobody; the context's beginning stays computed for the next one. */
   cell(request: CellRequest, call: Calls = {}): Promise<CellOutcome> {
     return this.lanes.run(null, call.signal, (signal) => this.desk().run(request, signal));
@@ -284,6 +302,7 @@ export class Lab implements LabApi {
     this.loaded = null;
     this.answers.clear();
     loaded?.desk?.dispose();
+    await loaded?.mechanism?.dispose();
     await loaded?.open.decoder.dispose();
   }
 
@@ -295,6 +314,19 @@ export class Lab implements LabApi {
   private desk(): CellDesk {
     const loaded = this.need();
     return (loaded.desk ??= new CellDesk(loaded.open, this.bundled()));
+  }
+
+  private mechanism(): Mechanism {
+    const loaded = this.need();
+    return (loaded.mechanism ??= new Mechanism(loaded.open, loaded.record));
+  }
+
+  private async ready(ask: Ask, maxTokens: number, signal: AbortSignal): Promise<MechanismAsk> {
+    const { open } = this.need();
+    const resolved = await this.resolve(ask, signal);
+    const prompt = makePrompt(resolved, open.tokenizer, this.bundled());
+    const gold = resolved.gold ? firstTokenOf(resolved.gold, prompt, open.tokenizer, this.bundled()) : null;
+    return { ask, prompt, gold, answer: () => this.generate(open, prompt, resolved, maxTokens, signal, undefined) };
   }
 
   private bundled(): boolean {

@@ -6,6 +6,7 @@
 import { transferHandlers } from 'comlink';
 import { LabError, toLabError, type PlainLabError } from './runtime/errors';
 import type { ModelOption } from './lab';
+import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { CellRequest } from './study/cell';
 import type { OracleOptions } from './study/desk';
 import type { OracleResult } from './study/oracle';
@@ -48,6 +49,8 @@ export interface LabApi {
   model(call?: Calls): Promise<LoadedModel | null>;
   answer(ask: Ask, options?: AnswerOptions, call?: Calls): Promise<Answer>;
   probe(ask: Ask, options?: ProbeOptions, call?: Calls): Promise<Probe>;
+  relevance(ask: Ask, options?: RelevanceOptions, call?: Calls): Promise<Relevance>;
+  patch(ask: Ask, options: PatchOptions, call?: Calls): Promise<Patching>;
   cell(request: CellRequest, call?: Calls): Promise<CellOutcome>;
   oracle(ask: Ask, options?: OracleOptions, call?: Calls): Promise<OracleResult | null>;
   compareDevices(ask?: Ask | null, call?: Calls): Promise<SelfTest>;
