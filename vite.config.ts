@@ -38,7 +38,15 @@ export default defineConfig({
   worker: { format: 'es', plugins },
   // ORT's own .mjs files start threads from their own address: pre-bundling would move them away from their wasm
   optimizeDeps: { exclude: ['onnxruntime-web', '@huggingface/transformers'] },
-  build: { target: 'es2022', chunkSizeWarningLimit: 1200 },
+  build: {
+    target: 'es2022',
+    chunkSizeWarningLimit: 1200,
+    rolldownOptions: {
+      input: { main: fileURLToPath(new URL('index.html', import.meta.url)), 'service-worker': fileURLToPath(new URL('workers/service-worker.ts', import.meta.url)) },
+      // A service worker governs the folder it lies in, and keeps its address from one build to the next.
+      output: { entryFileNames: (chunk) => (chunk.name === 'service-worker' ? 'service-worker.js' : 'assets/[name]-[hash].js') },
+    },
+  },
   server: { headers: isolation },
   preview: { headers: isolation },
 });

@@ -32,6 +32,7 @@ import type {
 } from './types';
 import type { AnswerToClassify, Classified } from './xmrc/errors';
 import type { BothScores } from './xmrc/score';
+import { keepForOffline } from './runtime/offline';
 import { installErrorTransfer, isWireEvent, type Calls, type Endpoint, type LabApi, type Method } from './wire';
 
 interface Pending {
@@ -54,6 +55,8 @@ export function createLab(base: string = new URL('./', document.baseURI).href): 
   const lab = new LabClient(base);
   // The console and scripts get the very object the page uses.
   (globalThis as { lab?: LabClient }).lab ??= lab;
+  // Not in development, where it would serve yesterday's code.
+  if (import.meta.env.PROD) navigator.serviceWorker?.register(new URL('service-worker.js', base)).catch(() => undefined);
   return lab;
 }
 
@@ -103,6 +106,7 @@ export class LabClient implements LabApi {
     // Pinned to what was found, so that a rebuilt worker loads the very same files.
     this.remembered = { ref: loaded.ref, options: { ...wanted, device: loaded.device } };
     this.emit('loaded', loaded);
+    void keepForOffline(this.base);
     return loaded;
   }
 

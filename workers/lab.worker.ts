@@ -3,6 +3,7 @@ import { expose } from 'comlink';
 import { Lab } from '../src/lab';
 import { refuseWebGPU } from '../src/runtime/capabilities';
 import { LabError } from '../src/runtime/errors';
+import { keepForOffline } from '../src/runtime/offline';
 import { installErrorTransfer, type Calls, type Endpoint, type WireEvent } from '../src/wire';
 
 installErrorTransfer();
@@ -24,7 +25,9 @@ const endpoint: Endpoint = {
     };
     try {
       const run = lab[method] as (...args: unknown[]) => Promise<unknown>;
-      return await run.apply(lab, [...args, call]);
+      const result = await run.apply(lab, [...args, call]);
+      if (method === 'load' || method === 'items') void keepForOffline(scope.name);
+      return result;
     } finally {
       controllers.delete(id);
     }

@@ -145,6 +145,19 @@ describe.each(['wasm', 'webgpu'] as const)('asking and looking inside on %s', (d
   });
 });
 
+test('on request, both devices are compared layer by layer', async () => {
+  const visit = await visitLab(browser, served.url);
+  try {
+    expect((await load(visit)).error).toBeNull();
+    const result = await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.compareDevices());
+    const check = result.checks.find((c) => c.name === 'webgpu-equals-wasm');
+    expect(check).toMatchObject({ passed: true, detail: expect.stringMatching(/worst cosine 1\.0000|worst cosine 0\.9999/) });
+    expect((await answer(visit, ASK)).error).toBeNull();
+  } finally {
+    await visit.close();
+  }
+});
+
 describe('bad input', () => {
   let visit: Visit;
   beforeAll(async () => {
@@ -275,6 +288,32 @@ describe('without the server’s help', () => {
     } finally {
       await visit.close();
       await bare.close();
+    }
+  });
+
+  test('what was loaded once loads again without a network', async () => {
+    const visit = await visitLab(browser, served.url);
+    try {
+      await visit.page.evaluate(() => navigator.serviceWorker.ready);
+      expect((await load(visit)).error).toBeNull();
+      // The copies are made after the load, beside whatever comes next.
+      const allKept = (): Promise<boolean> =>
+        visit.page.evaluate(async () => {
+          const cache = (await caches.keys()).find((name) => name.startsWith('lab-shell-'));
+          const kept = cache === undefined ? [] : (await (await caches.open(cache)).keys()).map((request) => request.url);
+          const seen = performance.getEntriesByType('resource').map((e) => e as PerformanceResourceTiming);
+          const own = seen.filter((e) => e.responseStatus === 200 && e.name.startsWith(location.origin + location.pathname));
+          return kept.some((url) => url.endsWith('.wasm')) && own.every((e) => kept.includes(e.name));
+        });
+      await expect.poll(allKept, { timeout: 60_000, interval: 500 }).toBe(true);
+      await visit.context.setOffline(true);
+      await visit.page.reload();
+      await visit.page.waitForFunction(() => 'lab' in window, undefined, { timeout: 60_000 });
+      await visit.page.evaluate(() => void ((window as unknown as { own: unknown }).own = (window as unknown as { lab: LabClient }).lab.another()));
+      expect((await load(visit)).error).toBeNull();
+      expect((await answer(visit, ASK)).error).toBeNull();
+    } finally {
+      await visit.close();
     }
   });
 
