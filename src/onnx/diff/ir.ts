@@ -2,8 +2,7 @@
  * The forward graph in the form the differentiation works on: topologically sorted, one operator per idea.
  *
  * `canonical` rewrites what would otherwise need a rule of its own: fused skip-norms become a sum and a norm (so that every residual
- * sum is an Add), opset-23 RMSNormalization becomes the SimplifiedLayerNormalization every runtime has, norms keep their inverse
- * deviation as an output, reductions take their axes as an input (opset 18). Nothing here changes what the graph computes.
+ * sum is an Add), opset-23 RMSNormalization becomes the SimplifiedLayerNormalization every runtime has, reductions take their axes as an input (opset 18). Nothing here changes what the graph computes.
  */
 import { OnnxError } from '../error';
 import { ProtoReader } from '../proto';
@@ -102,18 +101,18 @@ function canonicalNode(node: OnnxNode, opset: number, tape: Tape): GNode[] {
     const epsilon = node.attributes.get('epsilon')?.f ?? 1e-5;
     nodes.push(
       simplified
-        ? norm('SimplifiedLayerNormalization', [sum, inputs[2]], [node.outputs[0], out(2, 'inv')], epsilon)
-        : norm('LayerNormalization', [sum, inputs[2], inputs[3] ?? ''], [node.outputs[0], out(1, 'mean'), out(2, 'inv')], epsilon),
+        ? norm('SimplifiedLayerNormalization', [sum, inputs[2]], [node.outputs[0]], epsilon)
+        : norm('LayerNormalization', [sum, inputs[2], inputs[3] ?? ''], [node.outputs[0]], epsilon),
     );
     return nodes;
   }
   if (op === 'SimplifiedLayerNormalization' || op === 'RMSNormalization') {
     const axis = node.attributes.get('axis')?.i ?? -1;
-    return [norm('SimplifiedLayerNormalization', [...inputs], [node.outputs[0], out(1, 'inv')], node.attributes.get('epsilon')?.f ?? 1e-5, axis)];
+    return [norm('SimplifiedLayerNormalization', [...inputs], [node.outputs[0]], node.attributes.get('epsilon')?.f ?? 1e-5, axis)];
   }
   if (op === 'LayerNormalization') {
     const axis = node.attributes.get('axis')?.i ?? -1;
-    return [norm(op, [...inputs], [node.outputs[0], out(1, 'mean'), out(2, 'inv')], node.attributes.get('epsilon')?.f ?? 1e-5, axis)];
+    return [norm(op, [...inputs], [node.outputs[0]], node.attributes.get('epsilon')?.f ?? 1e-5, axis)];
   }
   if (REDUCTIONS.has(op) && opset < 18) {
     const axes = node.attributes.get('axes')?.ints;

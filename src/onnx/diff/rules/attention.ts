@@ -10,6 +10,7 @@
  */
 import { MS, NoGradientError, floatAttr, intAttr } from '../ir';
 import { dtypeOf, type Rule, type RuleContext } from '../rule';
+import { inverseDeviation } from './reduce';
 
 interface Layout {
   heads: number;
@@ -116,10 +117,10 @@ function headNorm(c: RuleContext, x: string, weight: number, at: Layout, heads: 
   const shape = [1, -1, heads, at.width];
   const x4 = e.reshape(x, shape);
   const epsilon = floatAttr(c.node, 'qk_norm_epsilon', 1e-6);
-  const [y, r] = e.ops('SimplifiedLayerNormalization', [x4, c.x(weight)], 2, { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } });
+  const y = e.op('SimplifiedLayerNormalization', [x4, c.x(weight)], { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } });
   const back = (g: string): string => {
     const gw = e.mul(e.reshape(g, shape), c.x(weight));
-    const inverse = e.cast(r, 1, at.dtype);
+    const inverse = inverseDeviation(e, x4, at.dtype, epsilon);
     const direct = e.mul(gw, inverse);
     const flat = [1, -1, heads * at.width];
     if (c.lrp) return e.reshape(direct, flat);

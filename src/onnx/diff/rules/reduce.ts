@@ -1,5 +1,6 @@
 /** Reductions, softmax and norms. */
-import { NoGradientError, intAttr } from '../ir';
+import type { Emitter } from '../emit';
+import { NoGradientError, floatAttr, intAttr } from '../ir';
 import { axisOf, dtypeOf, type Rule, type RuleContext } from '../rule';
 
 /** Axes of a reduction; all of them when none are named. */
@@ -33,16 +34,25 @@ const softmax: Rule = (c) => {
   return [e.sub(gp, e.mul(p, e.sum(gp, [axis])))];
 };
 
-/** y = x·r·w, r = rsqrt(mean x² + ε). LRP holds r constant; else −x·r³·mean(g∘w∘x) comes on top. */
+/**
+ * 1/√(mean x² + ε) over the last axis, in float32. Written out: the norm operators could give it as a second output, but the WebGPU
+ * provider leaves something else there (ONNX Runtime 1.30).
+ */
+export function inverseDeviation(e: Emitter, x: string, dtype: number, epsilon: number): string {
+  const wide = e.cast(x, dtype, 1);
+  const square = e.mean(e.mul(wide, wide), [-1]);
+  return e.cast(e.op('Reciprocal', [e.op('Sqrt', [e.add(square, e.scalar(epsilon, 1))])]), 1, dtype);
+}
+
+/** y = x·r·w, r = 1/√(mean x² + ε). LRP holds r constant; else −x·r³·mean(g∘w∘x) comes on top. */
 const rmsNorm: Rule = (c) => {
   const { e } = c;
   lastAxis(c);
-  const dtype = dtypeOf(c.xi(0));
-  const r = e.cast(c.y(1), 1, dtype);
+  const x = c.x(0);
+  const r = inverseDeviation(e, x, dtypeOf(c.xi(0)), floatAttr(c.node, 'epsilon', 1e-5));
   const gw = c.node.inputs[1] ? e.mul(c.g()!, c.x(1)) : c.g()!;
   const direct = e.mul(gw, r);
   if (c.lrp) return [direct];
-  const x = c.x(0);
   const along = e.mul(e.mean(e.mul(gw, x), [-1]), e.mul(r, e.mul(r, r)));
   return [e.sub(direct, e.mul(x, along))];
 };
@@ -51,13 +61,14 @@ const rmsNorm: Rule = (c) => {
 const layerNorm: Rule = (c) => {
   const { e } = c;
   lastAxis(c);
-  const dtype = dtypeOf(c.xi(0));
-  const r = e.cast(c.y(2), 1, dtype);
+  const x = c.x(0);
+  const centred = e.sub(x, e.mean(x, [-1]));
+  const r = inverseDeviation(e, centred, dtypeOf(c.xi(0)), floatAttr(c.node, 'epsilon', 1e-5));
   const gw = e.mul(c.g()!, c.x(1));
-  const centred = e.sub(gw, e.mean(gw, [-1]));
-  if (c.lrp) return [e.mul(centred, r)];
-  const hat = e.mul(e.sub(c.x(0), e.cast(c.y(1), 1, dtype)), r);
-  return [e.mul(r, e.sub(centred, e.mul(hat, e.mean(e.mul(gw, hat), [-1]))))];
+  const direct = e.sub(gw, e.mean(gw, [-1]));
+  if (c.lrp) return [e.mul(direct, r)];
+  const hat = e.mul(centred, r);
+  return [e.mul(r, e.sub(direct, e.mul(hat, e.mean(e.mul(gw, hat), [-1]))))];
 };
 
 function lastAxis(c: RuleContext): void {
