@@ -5,6 +5,7 @@ import { run } from './run.svelte';
 import { view, viewState, applyViewState } from './view.svelte';
 import type { LabRecord } from '../../share/record';
 import { save } from '../figures/save';
+import { recorded } from '../mechanism/work.svelte';
 
 /** An entry of public/recordings/index.json. */
 interface Shelf {
@@ -85,7 +86,7 @@ class Records {
     const { shown } = run;
     if (!shown) return;
     const { makeRecord, packRecord } = await import('../../share/record');
-    const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe }));
+    const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
     const both = compare.b ? [...runs, { slot: 'B' as const, probe: compare.b }] : runs;
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
     const record = makeRecord(both, { view: viewState(), title: this.title });
