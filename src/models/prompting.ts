@@ -27,8 +27,16 @@ export interface Prompt {
   notes: string[];
 }
 
-/** @throws LabError 'empty-question' | 'bad-input' */
-export function makePrompt(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boolean): Prompt {
+interface Rendered {
+  built: ReturnType<typeof promptFor>;
+  /** As the tokenizer normalises it. */
+  context: string;
+  text: string;
+  ids: number[];
+  notes: string[];
+}
+
+function render(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boolean): Rendered {
   if (ask.prompt?.text === undefined && !ask.question.trim())
     throw new LabError('empty-question', 'There is no question.', 'Write a question about the text.');
   const notes: string[] = [];
@@ -48,8 +56,21 @@ export function makePrompt(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boo
   const chat = built.kind === 'chat' && built.turns !== null;
   const text = chat ? tokenizer.chat(built.turns ?? []) : built.text;
   // A template that says everything itself must not get a second BOS; a plain text gets what the tokenizer adds.
-  const ids = tokenizer.encode(text, !chat);
+  return { built, context, text, ids: tokenizer.encode(text, !chat), notes };
+}
 
+/**
+ * What the model reads and nothing about it: for answers by the thousand.
+ * @throws LabError 'empty-question' | 'bad-input'
+ */
+export function promptIds(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boolean): Pick<Prompt, 'ids' | 'stops'> {
+  const { ids, built } = render(ask, tokenizer, bundled);
+  return { ids, stops: built.stop };
+}
+
+/** @throws LabError 'empty-question' | 'bad-input' */
+export function makePrompt(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boolean): Prompt {
+  const { built, context, text, ids, notes } = render(ask, tokenizer, bundled);
   const offset = offsetOf(built.text, text);
   if (offset === null) notes.push('The chat template changes the text; its context and question could not be located.');
   const shift = (range: Range | null): Range | null =>

@@ -4,7 +4,7 @@
 import { writeAnswer } from '../models/answering';
 import type { DecoderPrefix } from '../models/decoder';
 import type { OpenModel } from '../models/open';
-import { makePrompt, type Prompt } from '../models/prompting';
+import { makePrompt, promptIds, type PlainAsk, type Prompt } from '../models/prompting';
 import { throwIfAborted } from '../runtime/errors';
 import type { Cell, StudyDesign } from './design';
 import { alignment } from './measures';
@@ -17,12 +17,18 @@ export type MoreMeasures = (cell: Cell, ids: readonly number[], design: StudyDes
 /** @param bundled the lab's own models copy context tokens as they stand and were taught a bare prompt */
 export function decoderPort(open: OpenModel, bundled: boolean, more?: MoreMeasures): StudyPort {
   const { decoder, tokenizer } = open;
-  const prompts = new WeakMap<StudyPrompt, Prompt>();
+  const asks = new WeakMap<StudyPrompt, PlainAsk>();
+  // Most cells need ids only: where each token stands is found out on demand.
+  const whole = (prompt: StudyPrompt): Prompt | null => {
+    const ask = asks.get(prompt);
+    return ask ? makePrompt(ask, tokenizer, bundled) : null;
+  };
   const decoders = new WeakMap<Prefix, DecoderPrefix>();
   const kept = (prefix: Prefix | null): DecoderPrefix | null => (prefix ? (decoders.get(prefix) ?? null) : null);
   const prompt: StudyPort['prompt'] = (context, question, options) => {
-    const made = makePrompt({ context, question, answer: null, prompt: options }, tokenizer, bundled);
-    prompts.set(made, made);
+    const ask: PlainAsk = { context, question, answer: null, prompt: options };
+    const made = promptIds(ask, tokenizer, bundled);
+    asks.set(made, ask);
     return made;
   };
   return {
@@ -30,7 +36,7 @@ export function decoderPort(open: OpenModel, bundled: boolean, more?: MoreMeasur
     load: () => Promise.resolve({ device: open.device }),
     prompt,
     continuation(asked, text) {
-      const made = prompts.get(asked);
+      const made = whole(asked);
       return made ? continuation(made, text, open, bundled) : tokenizer.encode(text, false);
     },
     async prefill(ids, signal) {
@@ -52,7 +58,7 @@ export function decoderPort(open: OpenModel, bundled: boolean, more?: MoreMeasur
       measure: async (cell, { ids }, design, signal) => {
         throwIfAborted(signal);
         return {
-          ...(design.measures.includes('alignment') && { alignment: await alignment(open, cell, design, prompt, (p) => prompts.get(p) ?? null) }),
+          ...(design.measures.includes('alignment') && { alignment: await alignment(open, cell, design, prompt, whole) }),
           ...(await more?.(cell, ids, design, signal)),
         };
       },
