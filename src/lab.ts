@@ -18,6 +18,7 @@ import { Lanes } from './runtime/lanes';
 import { Meter } from './runtime/progress';
 import { openStore, type FileStore } from './runtime/store';
 import type { CellRequest } from './study/cell';
+import type { Cell, StudyDesign } from './study/design';
 import { CellDesk, type OracleOptions } from './study/desk';
 import type { OracleResult } from './study/oracle';
 import type { CellOutcome } from './study/result';
@@ -313,7 +314,23 @@ export class Lab implements LabApi {
 
   private desk(): CellDesk {
     const loaded = this.need();
-    return (loaded.desk ??= new CellDesk(loaded.open, this.bundled()));
+    return (loaded.desk ??= new CellDesk(loaded.open, this.bundled(), (cell, ids, design, signal) => this.depths(cell, ids, design, signal)));
+  }
+
+  /** A cell's major relevance depths, where its design wants them; null where this model or prompt has none. */
+  private async depths(cell: Cell, ids: readonly number[], design: StudyDesign, signal: AbortSignal): Promise<Partial<CellOutcome>> {
+    if (!design.measures.includes('relevance') || ids.length === 0) return {};
+    const { item, contextLanguage, questionLanguage } = cell;
+    const asked = await this.ready({ item, contextLanguage, questionLanguage, prompt: design.prompt }, design.maxTokens, signal);
+    const tokens = ids.map((id) => ({ id, text: '', group: 'answer' as const, start: 0, end: 0, special: false }));
+    try {
+      const { phases } = await this.mechanism().relevance({ ...asked, answer: () => Promise.resolve({ ...emptyAnswer(null), tokens }) }, {}, { signal });
+      return { mrd: phases.question === null || phases.answer === null ? null : { question: phases.question, answerSpan: phases.answer, layers: phases.layers } };
+    } catch (error) {
+      // An answer is worth keeping without its map.
+      if (error instanceof LabError && (error.code === 'unsupported-graph' || error.code === 'too-long')) return { mrd: null };
+      throw error;
+    }
   }
 
   private mechanism(): Mechanism {
