@@ -106,7 +106,7 @@ function stored(page: Page, database: string): Promise<CellResult[]> {
 describe.each(['wasm', 'webgpu'] as const)('on %s', (device) => {
   test('a study with shared prefixes answers as one without', async () => {
     const visit = await visitLab(browser, served.url);
-    const change = device === 'webgpu' ? { scenarios: ['en-en', 'en-x'] as StudyDesign['scenarios'], languages: ['de'] as Language[] } : {};
+    const change = device === 'webgpu' ? { scenarios: ['en-en', 'en-x'] as StudyDesign['scenarios'], languages: ['de'] as Language[] } : { measures: ['answer', 'oracle', 'alignment', 'relevance'] as StudyDesign['measures'] };
     const shared = await study(visit.page, design('shared', change), { device });
     expect(shared).toMatchObject({ state: 'done', message: null });
     expect(await study(visit.page, design('whole', change), { device, reuse: false })).toMatchObject({ state: 'done' });
@@ -118,6 +118,7 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', (device) => {
     expect(a.every((r) => r.oracle?.sentences === 4 || r.oracle?.sentences === 3)).toBe(true);
     expect(a.filter((r) => r.questionLanguage === 'en').every((r) => r.alignment?.every((c) => Math.abs(c - 1) < 1e-5))).toBe(true);
     expect(a.some((r) => r.questionLanguage !== 'en' && r.alignment?.some((c) => c < 0.999))).toBe(true);
+    if (device === 'wasm') expect(a.every((r) => r.mrd === null || (r.mrd?.layers === 3 && r.mrd.question <= 3)) && a.some((r) => r.mrd)).toBe(true);
     // optional files that a repository lacks are asked for and are no error
     expect(visit.errors.filter((e) => !e.includes('404'))).toEqual([]);
     await visit.close();
