@@ -44,6 +44,8 @@ class Route {
     if (!read.ok) return;
     const link = (this.#link = read.value);
     const { ask } = link;
+    // at once: what a slide leaves out must not flash up while the items come
+    applyViewState(link.view);
     if (ask) {
       if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
       if (ask.questionLanguage) view.questionLanguage = ask.questionLanguage;
@@ -60,7 +62,6 @@ class Route {
       }
     }
     if (link.device) view.device = link.device;
-    applyViewState(link.view);
     if (link.recording) await records.show(link.recording);
     this.needs = needs(link);
     // walking back to what is still on show asks nothing again
