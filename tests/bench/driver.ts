@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import type { Device } from '../../src/types';
 import { visit, type Visit } from '../harness';
-import { workerCpu } from './cpu';
+import { workerCpu } from './procfs';
 import type { Folder } from './folder';
 import type { Counts } from './page/counter';
 import type { Bench, Generation, Side, Slice, Target } from './page/protocol';
@@ -28,7 +28,8 @@ export class Driver {
     readonly layers: number,
   ) {}
 
-  static async open(browser: Browser, site: Site, folder: Folder, device: Device): Promise<Driver> {
+  /** @param sides which to load; the lab always is */
+  static async open(browser: Browser, site: Site, folder: Folder, device: Device, sides = { transformers: true }): Promise<Driver> {
     site.add(folder);
     const visited = await visit(browser, `${site.page}page/`);
     const { page } = visited;
@@ -36,10 +37,12 @@ export class Driver {
     const target: Target = { id: `endless/${folder.name}`, host: `${site.origin}/mirror`, dtype: folder.dtype, device };
     const load = (side: Side): Promise<unknown> => page.evaluate(({ side, target }) => (window as unknown as Scope).bench.load(side, target), { side, target });
     await load('lab');
-    const refused = await load('transformers').then(
-      () => null,
-      (error: Error) => error.message,
-    );
+    const refused = sides.transformers
+      ? await load('transformers').then(
+          () => null,
+          (error: Error) => error.message,
+        )
+      : 'not loaded';
     const threads = await page.evaluate(() => (window as unknown as Scope).bench.threads());
     const { num_hidden_layers: layers } = JSON.parse(readFileSync(join(folder.path, 'config.json'), 'utf8')) as { num_hidden_layers: number };
     return new Driver(device, folder, visited, threads, refused, layers);

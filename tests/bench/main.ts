@@ -7,10 +7,10 @@ import { launch } from '../harness';
 import { buildOnnx, buildPage } from './build';
 import { Driver } from './driver';
 import { mainModel, randomModel, type Folder } from './folder';
-import { PASSAGE, SMOLLM2_135M } from './graph';
+import { PASSAGE, SMOLLM2_135M, WIDE } from './graph';
 import { measureDecode } from './measure/decode';
 import { measureInstrument } from './measure/instrument';
-import { measurePatch, measureRelevance } from './measure/later';
+import { measurePatch, measureRelevance } from './measure/mechanism';
 import { measureProbe } from './measure/probe';
 import { measureStudy } from './measure/study';
 import { measureTraffic } from './measure/traffic';
@@ -41,7 +41,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     const model = mainModel(options.model, temp);
     if (options.parts.some((part) => part !== 'study')) for (const device of options.devices) rows.push(...(await measure(browser, site, model, device, options, temp)));
     if (options.parts.includes('study') && options.devices.includes('wasm')) rows.push(...(await measureLong(browser, site, options, temp)));
-    if (options.big && options.parts.includes('decode')) rows.push(...(await measureBig(browser, site, options.big, options, temp)));
+    if (options.big) rows.push(...(await measureBig(browser, site, options.big, options, temp)));
   } finally {
     await browser?.close();
     await site?.close();
@@ -60,7 +60,7 @@ async function measure(browser: Browser, site: Site, model: Folder, device: 'was
     decode: () => measureDecode(driver, { tokens: wasm ? 64 : 12, repetitions, target: wasm ? 1.25 : null }),
     probe: () => measureProbe(driver, repetitions),
     traffic: () => measureTraffic(driver),
-    relevance: () => measureRelevance(driver, repetitions),
+    relevance: () => measureRelevance(driver, Math.max(1, Math.round(repetitions / 3))),
     patch: () => measurePatch(driver, Math.max(1, Math.round(repetitions / 3))),
     // Once is enough: no device takes part in it.
     ...(device === options.devices[0] ? { instrument: () => measureInstrument(driver, site, temp) } : {}),
@@ -87,11 +87,27 @@ async function measureBig(browser: Browser, site: Site, dtype: 'fp32' | 'q4', op
   note(`building a random model of SmolLM2-135M's shape (${dtype})`);
   const model = randomModel('smollm2-shaped', SMOLLM2_135M, dtype, temp, `random, of SmolLM2-135M’s shape (${dtype})`);
   const driver = await Driver.open(browser, site, model, 'wasm');
+  const rows: Row[] = [];
   try {
-    return await inTurn({ ...options, parts: ['decode', 'probe'] }, 'wasm', {
+    const parts = (['decode', 'probe'] as const).filter((part) => options.parts.includes(part));
+    const measured = await inTurn({ ...options, parts }, 'wasm', {
       decode: () => measureDecode(driver, { tokens: 16, repetitions: Math.max(3, Math.round(options.repetitions / 2)), target: 1.05 }),
       probe: () => measureProbe(driver, Math.max(3, Math.round(options.repetitions / 3))),
     });
+    rows.push(...measured);
+  } finally {
+    await driver.close();
+  }
+  if (options.parts.includes('relevance')) rows.push(...(await measureWide(browser, site, options, temp)));
+  return rows;
+}
+
+/** 24 layers of width 896 and a prompt of some 512 tokens: the longest and widest map that is promised. */
+async function measureWide(browser: Browser, site: Site, options: BenchOptions, temp: string): Promise<Row[]> {
+  const model = randomModel('wide', WIDE, 'q4', temp, 'random, 24 layers × 896 (q4)');
+  const driver = await Driver.open(browser, site, model, 'wasm', { transformers: false });
+  try {
+    return await inTurn({ ...options, parts: ['relevance'] }, 'wasm', { relevance: () => measureRelevance(driver, 1, 1600) });
   } finally {
     await driver.close();
   }
