@@ -107,7 +107,7 @@ async function measureWide(browser: Browser, site: Site, options: BenchOptions, 
   const model = randomModel('wide', WIDE, 'q4', temp, 'random, 24 layers × 896 (q4)');
   const driver = await Driver.open(browser, site, model, 'wasm', { transformers: false });
   try {
-    return await inTurn({ ...options, parts: ['relevance'] }, 'wasm', { relevance: () => measureRelevance(driver, 1, 1600) });
+    return await inTurn({ ...options, parts: ['relevance'] }, 'wasm', { relevance: () => measureRelevance(driver, 1, 1050) });
   } finally {
     await driver.close();
   }

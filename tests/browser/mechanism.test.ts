@@ -172,7 +172,8 @@ describe('the bundled model on WASM', () => {
       async ({ ask, twin }) => {
         const abort = new AbortController();
         try {
-          await (window as unknown as { own: LabClient }).own.patch(ask, { clean: twin, signal: abort.signal, onProgress: (p) => p.done >= 2 && abort.abort() });
+          // progress is reported every so often: the first word of the runs comes before any of them
+          await (window as unknown as { own: LabClient }).own.patch(ask, { clean: twin, whole: true, signal: abort.signal, onProgress: (p) => p.phase === 'run' && abort.abort() });
           return 'done';
         } catch (e) {
           return (e as Failure).code;
