@@ -7,7 +7,11 @@ import { wrap, type Remote } from 'comlink';
 import { LabError, throwIfAborted } from './runtime/errors';
 import type { ModelOption } from './lab';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
+import type { PatchSetOptions, RelevanceSetOptions } from './lab-sets';
 import type { StudyStart } from './lab-study';
+import type { PatchPair, PatchSet, PairWish } from './probe/patch-set';
+import type { PatchCurve } from './probe/patching';
+import type { RelevanceSet, SetSummary } from './probe/relevance-set';
 import type { CellRequest } from './study/cell';
 import type { StudyDesign } from './study/design';
 import type { OracleOptions } from './study/desk';
@@ -134,6 +138,29 @@ export class LabClient implements LabApi {
   async patch(ask: Ask, options: PatchOptions & Calls, calls: Calls = {}): Promise<Patching> {
     await this.revive();
     return this.call('patch', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  /** Relevance over many items, reduced to their groups' curves. What is finished is kept when it is stopped (`stopped`), and `resume` goes on. */
+  async relevanceSet(asks: readonly Ask[], options: RelevanceSetOptions = {}): Promise<RelevanceSet> {
+    return (await import('./lab-sets')).relevanceSet(this, asks, options);
+  }
+
+  /** A patching sweep of every pair, flips counted by `patchCurves`; stopped and resumed as `relevanceSet`. */
+  async patchSet(pairs: readonly PatchPair[], options: PatchSetOptions = {}): Promise<PatchSet> {
+    return (await import('./lab-sets')).patchSet(this, pairs, options);
+  }
+
+  /** Runs to patch between: each item beside the next question of its passage, in one language or across two. */
+  async pairs(items: readonly Item[], wish: PairWish): Promise<PatchPair[]> {
+    return (await import('./probe/patch-set')).pairsOf(items, wish);
+  }
+
+  /** Means and spread of a set, MRD, phases and stability: what the page's own pictures are drawn from. */
+  async summarise(set: RelevanceSet, threshold?: number): Promise<SetSummary>;
+  async summarise(set: PatchSet): Promise<PatchCurve[]>;
+  async summarise(set: RelevanceSet | PatchSet, threshold?: number): Promise<SetSummary | PatchCurve[]> {
+    if (set.kind === 'patch-set') return (await import('./probe/patching')).patchCurves(set.items);
+    return (await import('./probe/relevance-set')).summary(set, threshold);
   }
 
   /** One cell of a study, by the loaded model. `study` is what asks for many. */

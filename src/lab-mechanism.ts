@@ -6,13 +6,13 @@ import { Breath } from './models/cache';
 import type { OpenModel } from './models/open';
 import type { Prompt } from './models/prompting';
 import { planSweep, type Match, type PatchSide, type SweepPlan, type SweepResult } from './probe/patching';
-import { sweep, type PatchDecoder } from './probe/patch-sweep';
+import { sweep, SweepStopped, type PatchDecoder } from './probe/patch-sweep';
 import { groupRelevance, mrd, MRD_THRESHOLD, phases, tokenMrds, type Phases } from './probe/phases';
 import { checkMap, groupProfiles, longestFor, planTarget, type ModelShape, type RelevanceCheck, type RelevanceRule, type RelevanceTarget } from './probe/relevance';
 import { RelevanceSession } from './probe/relevance-session';
-import { LabError, throwIfAborted } from './runtime/errors';
+import { LabError, throwIfAborted, toLabError } from './runtime/errors';
 import { Meter, type OnProgress } from './runtime/progress';
-import { GROUPS, type Answer, type Ask, type LoadedModel, type Provenance, type TokenGroup, type TokenInfo } from './types';
+import { GROUPS, type Answer, type Ask, type LabErrorCode, type LoadedModel, type Provenance, type TokenGroup, type TokenInfo } from './types';
 
 export interface RelevanceOptions {
   /** Default 'attnlrp'. */
@@ -66,6 +66,10 @@ export interface PatchOptions {
   match?: Match;
   /** Also every position at once: at any layer this must give the clean run. Needs prompts of equal length. */
   whole?: boolean;
+  /** A sweep that is cancelled or loses its device gives what it has (see `stopped`) instead of an error. Default false. */
+  partial?: boolean;
+  /** Goes on with a sweep that was stopped, of the same two runs and with the same options: what is done is kept. */
+  resume?: Patching;
   lane?: string | null;
 }
 
@@ -79,6 +83,8 @@ export interface Patching extends SweepResult {
   contrast: 'answers' | 'runner-up';
   /** All positions patched, by layer; null when not asked for or the lengths differ. */
   whole: { effects: Float32Array; differences: Float32Array } | null;
+  /** Why it ended early; cells without `done` are then missing. null for a whole sweep. */
+  stopped: { code: LabErrorCode; message: string } | null;
   ms: number;
   provenance: Provenance;
   notes: string[];
@@ -180,30 +186,39 @@ export class Mechanism {
     const plan = planSweep({ clean, corrupted, groups, layers, match: options.match, a, b });
     const equal = clean.ids.length === corrupted.ids.length;
     const whole = options.whole === true && equal ? wholePlan(clean, corrupted, layers, a, b) : null;
+    const resume = options.resume && resumable(options.resume, plan);
     const meter = new Meter(running.onProgress);
     meter.phase('run', runsOf(plan) + (whole ? runsOf(whole) : 0));
     const shared = { signal, onProgress: () => meter.add(1) };
+    const record = (result: SweepResult, all: SweepResult | null, stopped: Patching['stopped']): Patching => ({
+      ...result,
+      ask: asked.ask,
+      cleanAsk: from.ask,
+      a: { id: a, text: tokenizer.label(a) },
+      b: { id: b, text: tokenizer.label(b) },
+      contrast,
+      whole: all ? { effects: all.effects, differences: all.differences } : null,
+      stopped,
+      ms: performance.now() - started + (options.resume?.ms ?? 0),
+      provenance: this.provenance(),
+      notes: [
+        ...new Set([...from.prompt.notes, ...asked.prompt.notes]),
+        ...(options.whole && !equal ? [`The prompts have ${clean.ids.length} and ${corrupted.ids.length} tokens: all positions at once can only be patched between equal lengths.`] : []),
+      ],
+    });
+    let groupsDone: SweepResult | null = null;
     try {
       const breathing = this.breathing();
-      const result = await sweep(breathing, plan, shared);
+      groupsDone = await sweep(breathing, plan, { ...shared, ...(resume ? { resume } : {}) });
       const all = whole ? await sweep(breathing, whole, shared) : null;
       meter.finish();
-      return {
-        ...result,
-        ask: asked.ask,
-        cleanAsk: from.ask,
-        a: { id: a, text: tokenizer.label(a) },
-        b: { id: b, text: tokenizer.label(b) },
-        contrast,
-        whole: all ? { effects: all.effects, differences: all.differences } : null,
-        ms: performance.now() - started,
-        provenance: this.provenance(),
-        notes: [
-          ...new Set([...from.prompt.notes, ...asked.prompt.notes]),
-          ...(options.whole && !equal ? [`The prompts have ${clean.ids.length} and ${corrupted.ids.length} tokens: all positions at once can only be patched between equal lengths.`] : []),
-        ],
-      };
+      return record(groupsDone, all, null);
     } catch (error) {
+      const soFar = groupsDone ?? (error instanceof SweepStopped ? error.soFar : null);
+      if (options.partial && soFar) {
+        const { code, message } = toLabError(error);
+        return record(soFar, null, { code, message });
+      }
       throwIfAborted(signal);
       throw error;
     }
@@ -312,6 +327,18 @@ function best(logits: Float32Array, but = -1): number {
   let top = but === 0 ? 1 : 0;
   for (let i = 0; i < logits.length; i++) if (i !== but && logits[i] > logits[top]) top = i;
   return top;
+}
+
+/** What a stopped sweep had, to be filled further; it must be of the same plan. */
+function resumable(from: Patching, plan: SweepPlan): SweepResult {
+  const same =
+    from.layers.join() === plan.layers.join() &&
+    from.groups.map((g) => `${g.group} ${g.match}`).join() === plan.groups.map((g) => `${g.group} ${g.match}`).join() &&
+    from.a.id === plan.a &&
+    from.b.id === plan.b;
+  if (!same) throw new LabError('bad-input', 'The sweep to go on with was of other layers, groups or answers.', 'Begin it anew.');
+  const { layers, groups, absent, clean, corrupted } = from;
+  return { layers, groups, absent, clean, corrupted, effects: from.effects.slice(), differences: from.differences.slice(), flips: from.flips.slice(), done: from.done.slice() };
 }
 
 /** Every position onto the same position: one plan of one group. */

@@ -3,7 +3,7 @@
  * computed once, kept as a key/value cache, and only the rest is run per layer: a readout patch costs one token, not a prompt.
  */
 import { labFeeds, type Lab as Instruments, type Patch } from '../onnx';
-import { LabError, throwIfAborted } from '../runtime/errors';
+import { LabError, throwIfAborted, toLabError } from '../runtime/errors';
 import type { Tensor } from '../runtime/ort';
 import { takeFloats, type Session } from '../runtime/session';
 import { effect, landingState, positionsNeeded, readDifference, type SweepPlan, type SweepResult } from './patching';
@@ -29,10 +29,17 @@ export interface SweepOptions {
   reusePrefix?: boolean;
 }
 
-/**
- * @throws LabError 'unsupported-graph' for a model without patch inputs, 'too-long'. When cancelled it throws a LabError whose
- * `cause` is the SweepResult so far.
- */
+/** A sweep that was cancelled or lost its device, with what it had done by then. */
+export class SweepStopped extends LabError {
+  constructor(
+    why: LabError,
+    readonly soFar: SweepResult,
+  ) {
+    super(why.code, why.message, why.hint, { cause: why });
+  }
+}
+
+/** @throws LabError 'unsupported-graph' for a model without patch inputs, 'too-long'; SweepStopped once there is something to keep */
 export async function sweep(decoder: PatchDecoder, plan: SweepPlan, options: SweepOptions = {}): Promise<SweepResult> {
   const { instruments } = decoder;
   if (!instruments?.patch) throw new LabError('unsupported-graph', `The lab cannot patch this model: ${decoder.opaque ?? 'it has no patch inputs'}.`, 'It can still answer.');
@@ -76,8 +83,8 @@ export async function sweep(decoder: PatchDecoder, plan: SweepPlan, options: Swe
     }
     return result;
   } catch (error) {
-    if (options.signal?.aborted) throw new LabError('cancelled', 'The patching sweep was stopped; what was done is kept.', '', { cause: result });
-    throw error;
+    const why = options.signal?.aborted ? new LabError('cancelled', 'The patching sweep was stopped; what was done is kept.') : toLabError(error);
+    throw new SweepStopped(why, result);
   } finally {
     runner.dispose();
   }

@@ -158,20 +158,23 @@ export interface PatchCurve {
   n: Uint32Array;
   /** Items whose answer the patch turned to A's. */
   flips: Uint32Array;
+  /** Of so many that had the cell run and did not begin with A's token anyway. */
+  flippable: Uint32Array;
 }
 
-/** Means and spread over the items of a set; the layers must be the same in all results. */
-export function patchCurves(results: readonly SweepResult[]): PatchCurve[] {
+/** Means and spread over the items of a set; the layers must be the same in all results. `a` is A's first token, where flips are to be set against what could flip. */
+export function patchCurves(results: readonly (SweepResult & { a?: { id: number } })[]): PatchCurve[] {
   const groups = [...new Set(results.flatMap((result) => result.groups.map(({ group }) => group)))];
   const layers = results[0]?.layers.length ?? 0;
   return groups.map((group) => {
-    const curve: PatchCurve = { group, mean: new Float64Array(layers), sd: new Float64Array(layers), n: new Uint32Array(layers), flips: new Uint32Array(layers) };
+    const curve: PatchCurve = { group, mean: new Float64Array(layers), sd: new Float64Array(layers), n: new Uint32Array(layers), flips: new Uint32Array(layers), flippable: new Uint32Array(layers) };
     for (let k = 0; k < layers; k++) {
       const values: number[] = [];
       for (const result of results) {
         const g = result.groups.findIndex((entry) => entry.group === group);
         if (g < 0 || !result.done[g * layers + k]) continue;
         curve.flips[k] += result.flips[g * layers + k];
+        if (result.a && result.corrupted.top !== result.a.id) curve.flippable[k]++;
         if (Number.isFinite(result.effects[g * layers + k])) values.push(result.effects[g * layers + k]);
       }
       const mean = values.reduce((s, v) => s + v, 0) / values.length;

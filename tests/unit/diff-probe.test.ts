@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as ort from 'onnxruntime-web/wasm';
 import { LAB_OUTPUTS, labFeeds, prepareModel, type LabTensor } from '../../src/onnx';
-import { sweep, type PatchDecoder } from '../../src/probe/patch-sweep';
+import { sweep, type PatchDecoder, type SweepStopped } from '../../src/probe/patch-sweep';
 import { bestLayers, effect, landingState, patchCurves, planGroup, planSweep, readDifference, type PatchSide } from '../../src/probe/patching';
 import { checkMap, groupProfiles, longestFor, planTarget, relevanceBytes, scaledByLayer, tokenProfile, type RelevanceMap } from '../../src/probe/relevance';
 import type { TokenGroup } from '../../src/types';
@@ -156,7 +156,7 @@ describe.each(['llama/model', 'smollm-optimum/model'])('a sweep on %s', (name) =
 
     // Stopped half-way: what was done is kept, and the rest can follow.
     const stop = new AbortController();
-    const stopped = (await sweep(d, plan, { signal: stop.signal, onProgress: (done) => done === 5 && stop.abort(new Error('enough')) }).catch((error: Error) => error.cause)) as typeof kept;
+    const stopped = (await sweep(d, plan, { signal: stop.signal, onProgress: (done) => done === 5 && stop.abort(new Error('enough')) }).catch((error: SweepStopped) => error.soFar)) as typeof kept;
     expect([...stopped.done].filter(Boolean).length).toBe(3);
     const resumed = await sweep(d, plan, { resume: stopped });
     expect([...resumed.effects]).toEqual([...kept.effects]);
