@@ -6,6 +6,7 @@
 import { wrap, type Remote } from 'comlink';
 import { LabError, throwIfAborted } from './runtime/errors';
 import type { ModelOption } from './lab';
+import type { AlignmentOptions, SetAlignment } from './lab-alignment';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { PatchSetOptions, RelevanceSetOptions } from './lab-sets';
 import type { StudyStart } from './lab-study';
@@ -161,6 +162,12 @@ export class LabClient implements LabApi {
   async summarise(set: RelevanceSet | PatchSet, threshold?: number): Promise<SetSummary | PatchCurve[]> {
     if (set.kind === 'patch-set') return (await import('./probe/patching')).patchCurves(set.items);
     return (await import('./probe/relevance-set')).summary(set, threshold);
+  }
+
+  /** Where a set's questions meet their English wordings: raw and centred cosine and nearest-neighbour accuracy, by language and layer. */
+  async alignment(set: string, options: AlignmentOptions & Calls = {}, calls: Calls = {}): Promise<SetAlignment> {
+    await this.revive();
+    return this.call('alignment', [set, plain(options)], { ...callsOf(options), ...calls });
   }
 
   /** One cell of a study, by the loaded model. `study` is what asks for many. */

@@ -2,6 +2,7 @@
  * The lab: one model at a time, asked and looked into. This class lives in the worker; `lab-client.ts` mirrors it on the page.
  * Everything it returns is a plain record that can be cloned, stored and shared.
  */
+import { alignSet, type AlignmentOptions, type SetAlignment } from './lab-alignment';
 import { Mechanism, type MechanismAsk, type Patching, type PatchOptions, type Relevance, type RelevanceOptions } from './lab-mechanism';
 import { writeAnswer } from './models/answering';
 import { firstTokenOf, makePrompt, type PlainAsk, type Prompt } from './models/prompting';
@@ -213,6 +214,30 @@ export class Lab implements LabApi {
       const asked = await this.ready(ask, MAX_TOKENS, signal);
       return this.mechanism().patch(asked, await this.ready(options.clean, MAX_TOKENS, signal), options, { signal, onProgress: call.onProgress });
     });
+  }
+
+  /** Question alignment over a set's items. Each run takes its turn, so that other questions are answered meanwhile. */
+  alignment(set: string, options: AlignmentOptions = {}, call: Calls = {}): Promise<SetAlignment> {
+    const loaded = this.need();
+    const { decoder, tokenizer } = loaded.open;
+    if (!decoder.instruments) throw new LabError('unsupported-graph', `The lab cannot look inside this model: ${decoder.opaque}`, 'It can still answer.');
+    return alignSet(
+      {
+        layers: decoder.layers,
+        dim: decoder.width,
+        provenance: loaded.record.provenance,
+        items: (name) => this.items(name, call),
+        prompt: (context, question) => makePrompt({ context, question, answer: null, prompt: undefined }, tokenizer, this.bundled()),
+        trace: (ids, request) =>
+          this.lanes.run(null, call.signal, async () => {
+            if (this.loaded !== loaded) throw new LabError('superseded', 'Another model has been loaded.');
+            return decoder.trace(ids, request);
+          }),
+      },
+      set,
+      options,
+      call,
+    );
   }
 
   /** One cell of a study. Gives way to nobody; the context's beginning stays computed for the next one. */

@@ -6,6 +6,7 @@
 import { transferHandlers } from 'comlink';
 import { LabError, toLabError, type PlainLabError } from './runtime/errors';
 import type { ModelOption } from './lab';
+import type { AlignmentOptions, SetAlignment } from './lab-alignment';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { CellRequest } from './study/cell';
 import type { OracleOptions } from './study/desk';
@@ -51,6 +52,7 @@ export interface LabApi {
   probe(ask: Ask, options?: ProbeOptions, call?: Calls): Promise<Probe>;
   relevance(ask: Ask, options?: RelevanceOptions, call?: Calls): Promise<Relevance>;
   patch(ask: Ask, options: PatchOptions, call?: Calls): Promise<Patching>;
+  alignment(set: string, options?: AlignmentOptions, call?: Calls): Promise<SetAlignment>;
   cell(request: CellRequest, call?: Calls): Promise<CellOutcome>;
   oracle(ask: Ask, options?: OracleOptions, call?: Calls): Promise<OracleResult | null>;
   compareDevices(ask?: Ask | null, call?: Calls): Promise<SelfTest>;

@@ -19,6 +19,8 @@ export interface LayerSeries {
   /** Spread by layer, drawn as a band behind the line. */
   low?: ArrayLike<number>;
   high?: ArrayLike<number>;
+  /** What the band's edges are, e.g. lowest and highest. Default low and high. */
+  bounds?: readonly [string, string];
   language?: Language | (string & {});
   group?: TokenGroup;
   slot?: 'A' | 'B';
@@ -140,7 +142,7 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
     title: options.title ?? `${data.y}, by layer`,
     finding,
     table: {
-      columns: ['layer', ...data.series.flatMap((s) => (s.low && s.high ? [s.name, `${s.name}, low`, `${s.name}, high`] : [s.name]))],
+      columns: ['layer', ...data.series.flatMap((s) => (s.low && s.high ? [s.name, ...(s.bounds ?? ['low', 'high']).map((b) => `${s.name}, ${b}`)] : [s.name]))],
       rows: layers.map((l, i): Cell[] => [l, ...data.series.flatMap((s): Cell[] => (s.low && s.high ? [s.values[i] ?? null, s.low[i] ?? null, s.high[i] ?? null] : [s.values[i] ?? null]))]),
     },
     locate(px, py) {
@@ -149,7 +151,7 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
       const here = data.series.filter((s) => Number.isFinite(s.values[i]));
       if (here.length === 0) return { layer: layers[i], x: x(layers[i]), y: py, text: `layer ${layers[i]}: no value` };
       const s = here.reduce((a, b) => (Math.abs(y(b.values[i]) - py) < Math.abs(y(a.values[i]) - py) ? b : a));
-      return { layer: layers[i], language: s.language, group: s.group, x: x(layers[i]), y: y(s.values[i]), text: `${s.name}, layer ${layers[i]}: ${format(s.values[i])}${s.low && s.high ? ` (${format(s.low[i])} to ${format(s.high[i])})` : ''}` };
+      return { layer: layers[i], language: s.language, group: s.group, x: x(layers[i]), y: y(s.values[i]), text: `${s.name}, layer ${layers[i]}: ${format(s.values[i])}${s.low && s.high ? ` (${between(s, i, format)})` : ''}` };
     },
   };
 }
@@ -166,6 +168,12 @@ function bandPath(layers: number[], low: ArrayLike<number>, high: ArrayLike<numb
   return d;
 }
 
+/** The band's edges at one layer, in words. */
+const between = (s: LayerSeries, i: number, format: (v: number) => string): string => {
+  const [low, high] = [format(s.low?.[i] ?? NaN), format(s.high?.[i] ?? NaN)];
+  return s.bounds ? `${s.bounds[0]} ${low}, ${s.bounds[1]} ${high}` : `${low} to ${high}`;
+};
+
 function describe(s: LayerSeries, layers: number[], format: (v: number) => string): string {
   let top = -1;
   let last = -1;
@@ -177,7 +185,8 @@ function describe(s: LayerSeries, layers: number[], format: (v: number) => strin
     if (top < 0 || s.values[i] > s.values[top]) top = i;
   }
   if (top < 0) return 'no value';
-  return `${format(s.values[first])} at layer ${layers[first]}, highest ${format(s.values[top])} at layer ${layers[top]}, ${format(s.values[last])} at layer ${layers[last]}`;
+  const band = s.low && s.high ? ` (there ${between(s, top, format)})` : '';
+  return `${format(s.values[first])} at layer ${layers[first]}, highest ${format(s.values[top])} at layer ${layers[top]}${band}, ${format(s.values[last])} at layer ${layers[last]}`;
 }
 
 function curvesFinding(data: LayerCurvesData, strong: LayerSeries[], layers: number[], format: (v: number) => string): string {

@@ -96,9 +96,12 @@ export function nearestNeighbour(a: ArrayLike<number>[], b: ArrayLike<number>[],
         if (!(sim[i * n + k] < own)) f = false;
         if (!(sim[k * n + i] < own)) g = false;
       }
-      forward[l] += Number(f) / n;
-      backward[l] += Number(g) / n;
+      forward[l] += Number(f);
+      backward[l] += Number(g);
     }
+    // counts first: a share of all is exactly one
+    forward[l] /= n;
+    backward[l] /= n;
   }
   return { forward, backward, chance: n > 0 ? 1 / n : NaN };
 }

@@ -66,6 +66,17 @@ describe('marks', () => {
   const theme = lightTheme;
   const selection = { layer: 7 };
   it('layer curves with a band and a reference', () => check('layer-curves', layerCurves(alignment, { width: 900, theme, selection })));
+  it('layer curves, a band over languages with one language in it', async () => {
+    const bounds = ['lowest', 'highest'] as const;
+    const chart = layerCurves(
+      { y: 'cosine · shaded: lowest to highest', series: [{ name: 'mean of 11 languages', values: [0.2, 0.5, 0.9], low: [0.1, 0.4, 0.7], high: [0.4, 0.8, 1], bounds }, { name: 'Thai', language: 'th', values: [0.1, 0.6, 0.8] }] },
+      { width: 600, theme },
+    );
+    await check('layer-curves-languages', chart);
+    expect(chart.table.columns).toEqual(['layer', 'mean of 11 languages', 'mean of 11 languages, lowest', 'mean of 11 languages, highest', 'Thai']);
+    expect(chart.table.rows[1]).toEqual([1, 0.5, 0.4, 0.8, 0.6]);
+    expect(chart.finding).toContain('highest 0.9 at layer 2 (there lowest 0.7, highest 1)');
+  });
   it('patch curves', () => check('patch-curves', patchCurves(patch, { width: 900, theme, selection })));
   const tracks = [{ name: 'question relevance', group: 'question' as const, values: patch.series[0].effect, mark: 5 }];
   it('phase strip', () => check('phase-strip', phaseStrip({ layers: 12, question: 5, answer: 9, questionSpread: 0.8, answerSpread: 1.1, evidence: 'relevance (MRD at 95 %)', tracks }, { width: 900, theme, selection })));

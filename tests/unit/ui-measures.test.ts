@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import type { SetAlignment } from '../../src/lab-alignment';
+import type { Language, Probe } from '../../src/types';
+import { curvesOf } from '../../src/ui/figures/measures';
+import { setCurves } from '../../src/ui/figures/set-curves';
+
+/** A probe of two layers in the plane: the question's mean at the given angles (degrees), readout and answer span along the axes. */
+const probe = (questionLanguage: Language, ...degrees: number[]): Probe =>
+  ({
+    ask: { context: '', question: '', contextLanguage: 'en', questionLanguage },
+    layers: [0, 1],
+    dim: 2,
+    tokens: [],
+    lens: [],
+    means: {
+      question: Float32Array.from(degrees.flatMap((d) => [Math.cos((d * Math.PI) / 180), Math.sin((d * Math.PI) / 180)])),
+      readout: Float32Array.of(2, 0, 0, degrees[0]),
+      answerSpan: Float32Array.of(1, 0, 1, 0),
+    },
+  }) as unknown as Probe;
+const near = (values: ArrayLike<number> | undefined): number[] => Array.from(values ?? [], (v) => Number(v.toFixed(6)));
+
+describe('curves over the languages', () => {
+  const probes = [probe('th', 60, 0), probe('en', 0, 0), probe('de', 90, 60)];
+  it('are lines, English left out where it would be compared with itself', () => {
+    const { series } = curvesOf('alignment', probes);
+    expect(series.map((s) => [s.name, ...near(s.values)])).toEqual([
+      ['Thai', 0.5, 1],
+      ['German', 0, 0.5],
+    ]);
+  });
+  it('or a mean within the extremes, with the asked language in it', () => {
+    const { series, y } = curvesOf('alignment', probes, 'range');
+    expect(series.map((s) => s.name)).toEqual(['mean of 2 languages', 'Thai']);
+    expect([series[0].values, series[0].low, series[0].high].map(near)).toEqual([
+      [0.25, 0.75],
+      [0, 0.5],
+      [0.5, 1],
+    ]);
+    expect(y).toContain('shaded: lowest to highest');
+  });
+  it('or a median within the quartiles', () => {
+    const five = [probe('th', 60, 0), probe('en', 0, 0), probe('de', 90, 60), probe('es', 0, 0), probe('tr', 180, 0)];
+    const [b] = curvesOf('alignment', five, 'quartiles').series;
+    expect(near(b.values)).toEqual([0.25, 1]);
+    expect(near(b.low)).toEqual([-0.25, 0.875]);
+    expect(near(b.high)).toEqual([0.625, 1]);
+    expect(b.bounds).toEqual(['lower quartile', 'upper quartile']);
+  });
+  it('norms keep a line per group and band each over the languages', () => {
+    const { series, y } = curvesOf('norms', probes, 'range');
+    expect(series.map((s) => s.name)).toEqual(['question', 'readout', 'answer span']);
+    expect([series[1].values, series[1].low, series[1].high].map(near)).toEqual([
+      [2, 50],
+      [2, 0],
+      [2, 90],
+    ]);
+    expect(y).toContain('mean of 3 languages');
+  });
+  it('one language has no band', () => {
+    expect(curvesOf('retrieval', [probes[0]], 'range').series.map((s) => [s.name, s.low])).toEqual([['Thai', undefined]]);
+  });
+});
+
+describe('curves over the set', () => {
+  const spread = (...mean: number[]) => ({ mean: Float64Array.from(mean), low: Float64Array.from(mean, (v) => v - 0.1), high: Float64Array.from(mean, (v) => v + 0.1) });
+  const result = {
+    set: 's',
+    items: ['a', 'b', 'c', 'd'],
+    layers: [0, 1],
+    chance: 0.25,
+    languages: [
+      { language: 'de', raw: spread(0.5, 0.9), centred: null, toEnglish: Float64Array.of(0.25, 1), fromEnglish: Float64Array.of(0, 1) },
+      { language: 'th', raw: spread(0.3, 0.7), centred: null, toEnglish: Float64Array.of(0.75, 0.5), fromEnglish: Float64Array.of(0, 1) },
+    ],
+  } as unknown as SetAlignment;
+  it('accuracy stands between nothing and all, with chance named', () => {
+    const data = setCurves(result, 'nearest', 'range');
+    expect(data).toMatchObject({ domain: [0, 1], references: [{ value: 0.25, text: 'chance' }] });
+    expect(near(data?.series[0].values)).toEqual([0.5, 0.75]);
+    expect(setCurves(result, 'back', 'each')?.series.map((s) => [s.name, ...near(s.values)])).toEqual([
+      ['German', 0, 1],
+      ['Thai', 0, 1],
+    ]);
+  });
+  it('too few items for a centred curve give none; one language alone shows the spread of its items', () => {
+    expect(setCurves(result, 'centred', 'each')).toBeNull();
+    const one = setCurves({ ...result, languages: result.languages.slice(0, 1) }, 'raw', 'range');
+    expect(near(one?.series[0].low)).toEqual([0.4, 0.8]);
+    expect(one?.y).toContain('middle half of the items');
+  });
+});
