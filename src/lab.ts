@@ -3,6 +3,7 @@
  * Everything it returns is a plain record that can be cloned, stored and shared.
  */
 import { alignSet, type AlignmentOptions, type SetAlignment } from './lab-alignment';
+import { mechanismMeasures } from './lab-cell';
 import { Mechanism, type MechanismAsk, type Patching, type PatchOptions, type Relevance, type RelevanceOptions } from './lab-mechanism';
 import { writeAnswer } from './models/answering';
 import { firstTokenOf, makePrompt, type PlainAsk, type Prompt } from './models/prompting';
@@ -19,7 +20,6 @@ import { Lanes } from './runtime/lanes';
 import { Meter } from './runtime/progress';
 import { openStore, type FileStore } from './runtime/store';
 import type { CellRequest } from './study/cell';
-import type { Cell, StudyDesign } from './study/design';
 import { CellDesk, type OracleOptions } from './study/desk';
 import type { OracleResult } from './study/oracle';
 import type { CellOutcome } from './study/result';
@@ -339,23 +339,9 @@ export class Lab implements LabApi {
 
   private desk(): CellDesk {
     const loaded = this.need();
-    return (loaded.desk ??= new CellDesk(loaded.open, this.bundled(), (cell, ids, design, signal) => this.depths(cell, ids, design, signal)));
-  }
-
-  /** A cell's major relevance depths, where its design wants them; null where this model or prompt has none. */
-  private async depths(cell: Cell, ids: readonly number[], design: StudyDesign, signal: AbortSignal): Promise<Partial<CellOutcome>> {
-    if (!design.measures.includes('relevance') || ids.length === 0) return {};
-    const { item, contextLanguage, questionLanguage } = cell;
-    const asked = await this.ready({ item, contextLanguage, questionLanguage, prompt: design.prompt }, design.maxTokens, signal);
-    const tokens = ids.map((id) => ({ id, text: '', group: 'answer' as const, start: 0, end: 0, special: false }));
-    try {
-      const { phases } = await this.mechanism().relevance({ ...asked, answer: () => Promise.resolve({ ...emptyAnswer(null), tokens }) }, {}, { signal });
-      return { mrd: phases.question === null || phases.answer === null ? null : { question: phases.question, answerSpan: phases.answer, layers: phases.layers } };
-    } catch (error) {
-      // An answer is worth keeping without its map.
-      if (error instanceof LabError && (error.code === 'unsupported-graph' || error.code === 'too-long')) return { mrd: null };
-      throw error;
-    }
+    return (loaded.desk ??= new CellDesk(loaded.open, this.bundled(), (cell, answer, design, signal) =>
+      mechanismMeasures({ mechanism: () => this.mechanism(), ready: (ask) => this.ready(ask, design.maxTokens, signal) }, cell, answer, design, signal),
+    ));
   }
 
   private mechanism(): Mechanism {

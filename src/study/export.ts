@@ -7,7 +7,7 @@
  */
 import { Zip, ZipDeflate, strToU8 } from 'fflate';
 import type { StudyDesign } from './design';
-import { methods, summaryCsv, summaryJson, type Versions } from './report';
+import { layersCsv, methods, summaryCsv, summaryJson, type Versions } from './report';
 import type { CellResult } from './result';
 import { summaryOf, type StudyStore } from './store';
 
@@ -90,6 +90,8 @@ export async function* exportStudy(store: StudyStore, id: string, options: Expor
   const summary = await summaryOf(store, id);
   whole('summary.csv', summaryCsv(summary));
   whole('summary.json', summaryJson(summary));
+  const layers = layersCsv(summary);
+  if (layers !== null) whole('layers.csv', layers);
   whole('methods.md', methods(summary, options.versions) + '\n');
   for (const [name, svg] of Object.entries(options.figures ?? {})) whole(`figures/${name.replace(/[^\w.-]+/g, '-')}`, svg);
   zip.end();

@@ -3,7 +3,7 @@
  * where two machines disagree on a cell, the one at hand stays and the disagreement is listed.
  */
 import { Unzip, UnzipInflate, strFromU8 } from 'fflate';
-import { LANGUAGES } from '../types';
+import { GROUPS, LANGUAGES } from '../types';
 import { ERROR_TYPES } from '../xmrc/errors';
 import { BrokenJson, parseJson } from '../xmrc/json';
 import { cellId, designProblems, incompatible, modelKey, scenarioOf, union, type StudyDesign } from './design';
@@ -127,7 +127,19 @@ function checkCell(value: unknown, design: StudyDesign, models: ReadonlySet<stri
   if (!isScores(c.squad) || !isScores(c.languageAware) || !isScores(c.contentOnly)) return 'scores are missing or out of range';
   if (!ERROR_TYPES.includes(c.error?.type) || (c.corrected !== undefined && !ERROR_TYPES.includes(c.corrected))) return 'unknown error type';
   if (typeof c.ms !== 'number' || typeof c.tokens !== 'number' || typeof c.promptTokens !== 'number') return 'times or token counts are missing';
-  return { ...c, study: design.id };
+  const measure = brokenMeasure(c);
+  return measure ? `the measure ${measure} is not as this lab writes it` : { ...c, study: design.id };
+}
+
+const isNumbers = (list: unknown, also: null | undefined = undefined): boolean => Array.isArray(list) && list.every((v) => typeof v === 'number' || (also === null && v === null));
+
+/** The tables read these: what is there must be whole. */
+function brokenMeasure({ oracle, mrd, alignment, patching }: CellResult): string | null {
+  if (oracle && !(typeof oracle.hit === 'boolean' && typeof oracle.chance === 'number' && (oracle.controlHit === null || typeof oracle.controlHit === 'boolean'))) return 'oracle';
+  if (mrd && !isNumbers([mrd.question, mrd.answerSpan, mrd.layers])) return 'mrd';
+  if (alignment && !isNumbers(alignment)) return 'alignment';
+  if (patching && !(isNumbers(patching.layers) && Array.isArray(patching.groups) && patching.groups.every((g) => GROUPS.includes(g?.group) && isNumbers(g.effects, null) && isNumbers(g.flips)))) return 'patching';
+  return null;
 }
 
 export interface Conflict {

@@ -6,13 +6,14 @@ import type { DecoderPrefix } from '../models/decoder';
 import type { OpenModel } from '../models/open';
 import { makePrompt, promptIds, type PlainAsk, type Prompt } from '../models/prompting';
 import { throwIfAborted } from '../runtime/errors';
+import type { Item } from '../types';
 import type { Cell, StudyDesign } from './design';
 import { alignment } from './measures';
 import type { CellOutcome } from './result';
 import type { Prefix, StudyPort, StudyPrompt } from './runner';
 
-/** Measures that need more than the decoder; given by whoever has it. `ids` is what the model answered. */
-export type MoreMeasures = (cell: Cell, ids: readonly number[], design: StudyDesign, signal: AbortSignal) => Promise<Partial<CellOutcome>>;
+/** Measures that need more than the decoder; given by whoever has it. `ids` is what the model answered, `other` another item of the paragraph. */
+export type MoreMeasures = (cell: Cell, answer: { ids: readonly number[]; other: Item | null }, design: StudyDesign, signal: AbortSignal) => Promise<Partial<CellOutcome>>;
 
 /** @param bundled the lab's own models copy context tokens as they stand and were taught a bare prompt */
 export function decoderPort(open: OpenModel, bundled: boolean, more?: MoreMeasures): StudyPort {
@@ -55,11 +56,11 @@ export function decoderPort(open: OpenModel, bundled: boolean, more?: MoreMeasur
       return decoder.logProb([...asked.ids, ...target], asked.ids.length, kept(prefix));
     },
     ...(decoder.instruments && {
-      measure: async (cell, { ids }, design, signal) => {
+      measure: async (cell, answer, design, signal) => {
         throwIfAborted(signal);
         return {
           ...(design.measures.includes('alignment') && { alignment: await alignment(open, cell, design, prompt, whole) }),
-          ...(await more?.(cell, ids, design, signal)),
+          ...(await more?.(cell, answer, design, signal)),
         };
       },
     }),

@@ -1,7 +1,9 @@
 /** The small files of an export: summary tables and a methods paragraph to paste into a paper. */
+import type { TokenGroup } from '../types';
 import { ERROR_TYPES } from '../xmrc/errors';
 import { REFERENCE_TEXT } from './words';
 import { rowLanguage, type Summary } from './aggregate';
+import { strongest, type LayerCurve } from './rows';
 import { modelKey } from './design';
 import { RESAMPLES } from './stats';
 
@@ -17,6 +19,10 @@ export function csv(rows: readonly (string | number | null | undefined)[][]): st
   return rows.map((r) => r.map(field).join(',') + '\r\n').join('');
 }
 
+/** Groups that are patched, in the order of the tables. */
+const PATCHED: readonly TokenGroup[] = ['question', 'answerSpan', 'readout'];
+const snake = (group: TokenGroup): string => (group === 'answerSpan' ? 'answer_span' : group);
+
 export function summaryCsv(summary: Summary): string {
   const estimate = (name: string): string[] => [name, `${name}_low`, `${name}_high`];
   const head = [
@@ -24,7 +30,9 @@ export function summaryCsv(summary: Summary): string {
     ...estimate('f1'), ...estimate('exact_match'), ...estimate('language_aware_f1'), ...estimate('language_aware_exact_match'), ...estimate('content_only_f1'),
     ...ERROR_TYPES.map((t) => `n_${t}`), 'n_corrected',
     ...estimate('oracle_hit_at_1'), 'oracle_chance', 'oracle_control_hit_at_1',
-    'phasing_stability', 'phasing_ordered', 'mrd_question', 'mrd_answer_span', 'seconds',
+    'phasing_stability', 'phasing_ordered', 'mrd_question', 'mrd_answer_span',
+    ...PATCHED.flatMap((g) => ['layer', 'effect', 'flips'].map((what) => `patch_${snake(g)}_strongest_${what}`)),
+    'seconds',
   ];
   return csv([
     head,
@@ -33,9 +41,26 @@ export function summaryCsv(summary: Summary): string {
       ...[r.f1, r.em, r.languageAwareF1, r.languageAwareEm, r.contentF1].flatMap((e) => [e.value, e.low, e.high]),
       ...ERROR_TYPES.map((t) => r.errors[t]), r.corrected,
       r.oracle?.hit.value, r.oracle?.hit.low, r.oracle?.hit.high, r.oracle?.chance, r.oracle?.control?.value,
-      r.phasing?.stability, r.phasing?.ordered, r.phasing?.question, r.phasing?.answerSpan, r.seconds,
+      r.phasing?.stability, r.phasing?.ordered, r.phasing?.question, r.phasing?.answerSpan,
+      ...PATCHED.flatMap((g) => {
+        const curve = r.patching.find((c) => c.group === g);
+        const best = curve && strongest(curve);
+        return [best?.layer, best?.effect, best?.flips];
+      }),
+      r.seconds,
     ]),
   ]);
+}
+
+/** What is measured by layer, one line per row, measure and layer; null where nothing is. */
+export function layersCsv(summary: Summary): string | null {
+  const lines = summary.rows.flatMap((r) => {
+    const of = (measure: string, group: TokenGroup, curve: LayerCurve, flips: readonly number[] | null): (string | number | null)[][] =>
+      curve.layers.map((layer, k) => [r.model, r.scenario, r.contextLanguage, r.questionLanguage, measure, snake(group), layer, curve.mean[k], curve.sd[k], curve.n[k], flips?.[k] ?? null]);
+    return [...(r.alignment ? of('question_alignment', 'question', r.alignment, null) : []), ...r.patching.flatMap((c) => of('patching_effect', c.group, c, c.flips))];
+  });
+  if (lines.length === 0) return null;
+  return csv([['model', 'scenario', 'context_language', 'question_language', 'measure', 'group', 'layer', 'mean', 'sd', 'n', 'flips'], ...lines]);
 }
 
 export function summaryJson(summary: Summary): string {
@@ -65,6 +90,8 @@ export function methods(summary: Summary, versions: Versions): string {
     REFERENCE_TEXT.errors(design.correctF1),
     ...(oracle ? [REFERENCE_TEXT.oracle(design.oracleTarget ?? 'answer')] : []),
     ...(phases ? [REFERENCE_TEXT.phasing] : []),
+    ...(summary.rows.some((r) => r.alignment) ? [REFERENCE_TEXT.alignment] : []),
+    ...(summary.rows.some((r) => r.patching.length > 0) ? [REFERENCE_TEXT.patching] : []),
     `${summary.cells} cells were run${summary.failed > 0 ? `, ${summary.failed} of which could not be answered and are left out of the means` : ''}. Software: Passage Lab ${versions.app}, ONNX Runtime Web ${versions.ort}, ${versions.devices}.`,
   ].join('\n\n');
 }

@@ -4,6 +4,7 @@ import { classify, type ErrorType } from '../xmrc/errors';
 import { scoreLanguageAware, scoreSquad } from '../xmrc/score';
 import { modelKey, type Cell, type StudyDesign } from './design';
 import type { OracleSummary } from './oracle';
+import type { PatchingSummary } from './patching';
 
 /** What the runner, the only part that knows a model, brings back for a cell. */
 export interface CellOutcome {
@@ -18,8 +19,8 @@ export interface CellOutcome {
   alignment?: number[] | null;
   /** Major relevance depths, with the number of layers they are a share of. */
   mrd?: { question: number; answerSpan: number; layers: number } | null;
-  /** Recovered share of the logit difference by patched group, at the best layer. */
-  patching?: { group: string; layer: number; effect: number }[] | null;
+  /** Effect and flip by patched group and layer; null where the paragraph has no other question, or the model no patch inputs. */
+  patching?: PatchingSummary | null;
   /** Ids of the generated tokens, by which two runs are compared exactly. */
   tokenIds?: number[];
 }

@@ -4,6 +4,7 @@
  * text, so that a tokenizer that merges across the boundary costs time and never a different answer.
  */
 import type { Device, Item, PromptOptions } from '../types';
+import { otherItem } from './cell';
 import type { Cell, StudyDesign, StudyModel } from './design';
 import type { CellRunner } from './engine';
 import { oracle, summariseOracle } from './oracle';
@@ -34,7 +35,7 @@ export interface StudyPort {
   /** Σ log p of `target` after the prompt, teacher-forced. */
   logProb(prompt: StudyPrompt, target: readonly number[], how: { prefix: Prefix | null; signal: AbortSignal }): Promise<number>;
   /** The other measures of the design, where the model can be looked into. */
-  measure?(cell: Cell, answer: { prompt: StudyPrompt; ids: readonly number[] }, design: StudyDesign, signal: AbortSignal): Promise<Partial<CellOutcome>>;
+  measure?(cell: Cell, answer: { prompt: StudyPrompt; ids: readonly number[]; other: Item | null }, design: StudyDesign, signal: AbortSignal): Promise<Partial<CellOutcome>>;
 }
 
 export interface RunnerOptions {
@@ -120,17 +121,7 @@ export function modelRunner(port: StudyPort, items: readonly Item[] | ((cell: Ce
     return { built, prefix: await prefixes.for(context, built, () => port.prompt(context, NO_QUESTION, prompt), signal) };
   }
 
-  /** The next question of the paragraph, in the same language and with another answer: the oracle's control. */
-  function otherQuestion(cell: Cell): string | null {
-    const all = typeof items === 'function' ? items(cell) : (paragraphs.get(cell.item.paragraph) ?? []);
-    const at = all.findIndex((i) => i.id === cell.item.id);
-    for (let k = 1; k < all.length; k++) {
-      const other = all[(at + k) % all.length];
-      const question = other.question[cell.questionLanguage];
-      if (question !== undefined && other.answer[cell.contextLanguage]?.start !== cell.item.answer[cell.contextLanguage]?.start) return question;
-    }
-    return null;
-  }
+  const otherOf = (cell: Cell): Item | null => otherItem(cell, typeof items === 'function' ? items(cell) : (paragraphs.get(cell.item.paragraph) ?? []));
 
   return {
     async model(model, signal) {
@@ -155,7 +146,8 @@ export function modelRunner(port: StudyPort, items: readonly Item[] | ((cell: Ce
       const gold = cell.item.answer[cell.contextLanguage];
       if (design.measures.includes('oracle') && gold) {
         const target = design.oracleTarget === 'gold' ? gold.text : answer.text;
-        const result = await oracle({ context, question, language: cell.contextLanguage, answer: gold, target, otherQuestion: otherQuestion(cell) }, async (text, asked) => {
+        const otherQuestion = otherOf(cell)?.question[cell.questionLanguage] ?? null;
+        const result = await oracle({ context, question, language: cell.contextLanguage, answer: gold, target, otherQuestion }, async (text, asked) => {
           const p = await ready(text, asked, design.prompt, signal);
           // The model's own answer keeps its own tokens: the text might be cut otherwise.
           const ids = design.oracleTarget === 'gold' ? port.continuation(p.built, target) : answer.ids;
@@ -164,7 +156,7 @@ export function modelRunner(port: StudyPort, items: readonly Item[] | ((cell: Ce
         outcome.oracle = result && summariseOracle(result);
       }
       if (port.measure && design.measures.some((m) => m !== 'answer' && m !== 'oracle')) {
-        Object.assign(outcome, await port.measure(cell, { prompt: built, ids: answer.ids }, design, signal));
+        Object.assign(outcome, await port.measure(cell, { prompt: built, ids: answer.ids, other: otherOf(cell) }, design, signal));
       }
       outcome.ms = now() - started;
       return outcome;

@@ -2,7 +2,8 @@
 import type { Language } from '../types';
 import type { ErrorType } from '../xmrc/errors';
 import type { StudyDesign } from './design';
-import { Aggregator, type Summary } from './aggregate';
+import { summarise, type Summary } from './aggregate';
+import type { StudyColumns } from './columns';
 import type { CellResult } from './result';
 
 export interface StudyEntry {
@@ -26,9 +27,11 @@ export interface StudyStore {
   batches(study: string): AsyncIterable<CellResult[]>;
   /** The finished cells of one square of the matrix: what a click on it opens. */
   row(study: string, row: { model: string; contextLanguage: Language; questionLanguage: Language }): Promise<CellResult[]>;
+  /** What the tables need of all finished cells, brought up to date: only cells written since the last time are read. */
+  columns(study: string): Promise<StudyColumns>;
   /** The summary kept by `putSummary`, or null when anything was written to the study since. */
   getSummary(study: string): Promise<Summary | null>;
-  /** Kept only if it counts as many cells as there are. */
+  /** Kept only if it counts all cells, and none was written since `columns` were read. */
   putSummary(study: string, summary: Summary): Promise<void>;
   /** A reader's correction of an error type; null takes it back. */
   correct(study: string, id: string, type: ErrorType | null): Promise<void>;
@@ -53,15 +56,13 @@ export async function allCells(store: StudyStore, study: string): Promise<CellRe
   return out;
 }
 
-/** The summary of a study: the kept one at once, else made from all cells and kept. A large study opens in no time but the first. */
+/** The summary of a study: the kept one at once, else made and kept. */
 export async function summaryOf(store: StudyStore, study: string): Promise<Summary> {
   const kept = await store.getSummary(study);
   if (kept) return kept;
   const design = await store.getStudy(study);
   if (!design) throw new Error(`no study ${study}`);
-  const aggregator = new Aggregator(design);
-  for await (const batch of store.batches(study)) for (const r of batch) aggregator.add(r);
-  const summary = aggregator.summary();
+  const summary = summarise(design, await store.columns(study));
   await store.putSummary(study, summary).catch(() => undefined); // Only a shortcut: a full disk must not hide the results.
   return summary;
 }

@@ -10,4 +10,8 @@ export const REFERENCE_TEXT = {
     } most; hit@1 is on the sentence holding the gold answer, against chance, with the question swapped for another of the same paragraph as a control.`,
   phasing:
     'Phasing stability (the lab’s own formula) is 1 − (sd(MRD_question/L) + sd(MRD_answer/L)) over items, where MRD, the major relevance depth, is the first layer by which 95 % of a token group’s absolute AttnLRP relevance has accumulated.',
+  alignment:
+    'Question alignment (the lab’s own) is, per layer, the cosine between the mean hidden state of the question’s tokens under the English question and under its translation, on the same context.',
+  patching:
+    'Patching (the lab’s own form): the corrupted run asks another question on the same context; the hidden states of one token group of the run with the item’s own question are put into it at one layer, and the effect is the recovered share of the difference between the logits of the two gold answers’ first tokens (of the clean answer’s and the strongest other token where both begin alike). Groups of unequal length meet last token on last token. A flip is a patched run that chooses the clean answer’s token where the corrupted run did not.',
 } as const;

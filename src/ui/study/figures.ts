@@ -1,7 +1,11 @@
 /** From a study's summary to its pictures. */
-import { errorStack, lightTheme, matrix, scatterFit, standalone, type Chart, type ChartOptions, type ErrorStackData, type MatrixData, type ScatterData } from '../../charts';
+import {
+  errorStack, layerCurves, lightTheme, matrix, patchCurves, scatterFit, standalone,
+  type Chart, type ChartOptions, type ErrorStackData, type LayerCurvesData, type MatrixData, type PatchCurvesData, type ScatterData,
+} from '../../charts';
 import { rowLanguage, sizeAgainstScore, type Row, type Summary } from '../../study/aggregate';
 import { modelKey } from '../../study/design';
+import type { PatchedCurve } from '../../study/rows';
 import type { Estimate } from '../../study/stats';
 import { LANGUAGES, type Scenario } from '../../types';
 import { english } from '../words';
@@ -64,6 +68,42 @@ export function errorData(summary: Summary, scenario: Scenario, model: string): 
   };
 }
 
+/** Question alignment of a model by layer, one curve per language; null where it was not measured. English against itself is 1 and left out. */
+export function alignmentData(summary: Summary, scenario: Scenario, model: string): LayerCurvesData | null {
+  const rows = rowsOf(summary, scenario).filter((r) => r.model === model && r.alignment && r.questionLanguage !== 'en');
+  if (rows.length === 0) return null;
+  return {
+    series: rows.map((r) => ({ name: r.scenario === 'x-y' ? columnOf(r) : english(rowLanguage(r)), language: rowLanguage(r), values: r.alignment!.mean })),
+    layers: rows[0].alignment!.layers,
+    y: 'Cosine of the question’s mean with its English twin’s',
+  };
+}
+
+/** Patching of a model by layer and group, the languages of the scenario together (items weigh alike); null where it was not measured. */
+export function patchingData(summary: Summary, scenario: Scenario, model: string): { effect: PatchCurvesData; flips: LayerCurvesData } | null {
+  const rows = rowsOf(summary, scenario).filter((r) => r.model === model && r.patching.length > 0);
+  if (rows.length === 0) return null;
+  const { layers } = rows[0].patching[0];
+  const over = (curves: readonly PatchedCurve[], of: 'mean' | 'flips'): number[] =>
+    layers.map((_, k) => {
+      const own = curves.filter((c) => Number.isFinite(c[of][k]));
+      return own.reduce((sum, c) => sum + c[of][k] * c.n[k], 0) / own.reduce((sum, c) => sum + c.n[k], 0);
+    });
+  const groups = [...new Set(rows.flatMap((r) => r.patching.map((c) => c.group)))].map((group) => ({ group, curves: rows.flatMap((r) => r.patching.filter((c) => c.group === group)) }));
+  return {
+    effect: { layers, series: groups.map(({ group, curves }) => ({ group, name: patchName(group), effect: over(curves, 'mean') })) },
+    flips: {
+      layers,
+      series: groups.map(({ group, curves }) => ({ group, name: patchName(group), values: over(curves, 'flips').map((x) => x * 100) })),
+      y: 'Answers turned to the clean run’s, %',
+      domain: [0, 100],
+      format: (v) => v.toFixed(0),
+    },
+  };
+}
+
+export const patchName = (group: string): string => (group === 'answerSpan' ? 'answer span' : group);
+
 /** Relations between measures; each is drawn where there is something to draw. */
 export function relations(summary: Summary, scenario: Scenario): { name: string; title: string; data: ScatterData; definition: string }[] {
   const out: ReturnType<typeof relations> = [];
@@ -110,6 +150,13 @@ export function figuresOf(summary: Summary): Record<string, string> {
     for (const m of summary.design.models) {
       const data = errorData(summary, scenario, modelKey(m.ref));
       if (data.rows.length > 0) put(`${scenario}-errors-${m.title}`, errorStack(data, options));
+      const alignment = alignmentData(summary, scenario, modelKey(m.ref));
+      if (alignment) put(`${scenario}-alignment-${m.title}`, layerCurves(alignment, options));
+      const patching = patchingData(summary, scenario, modelKey(m.ref));
+      if (patching) {
+        put(`${scenario}-patching-effect-${m.title}`, patchCurves(patching.effect, options));
+        put(`${scenario}-patching-flips-${m.title}`, layerCurves(patching.flips, options));
+      }
     }
   }
   for (const r of relations(summary, scenariosOf(summary)[0] ?? 'en-en')) put(r.name, scatterFit(r.data, options));
