@@ -4,6 +4,7 @@ import { exportStudy } from '../src/study/export';
 import { IdbStudyStore } from '../src/study/idb';
 import { addStudy, importStudy, mergeStudy } from '../src/study/import';
 import type { OfficeApi } from '../src/study/office';
+import { keep, readSet, SetStore } from '../src/study/sets';
 import { summaryOf } from '../src/study/store';
 import { installErrorTransfer } from '../src/wire';
 
@@ -31,9 +32,21 @@ const api: OfficeApi = {
   async take(bytes, into) {
     const to = await store;
     const study = importStudy(bytes);
-    if (into !== null) return { id: into, name: study.design.name, merged: await mergeStudy(to, into, study) };
-    const { id, merged } = await addStudy(to, study, () => crypto.randomUUID());
+    const { id, merged } = into === null ? await addStudy(to, study, () => crypto.randomUUID()) : { id: into, merged: await mergeStudy(to, into, study) };
+    await summaryOf(to, id); // kept: a large study then opens at once
     return { id, name: study.design.name, merged };
+  },
+  async bring(files, taken) {
+    const set = await readSet(files);
+    const name = taken.includes(set.name) ? `${set.name}-dropped` : set.name;
+    const kept = await keep({ ...set, name, items: set.items.map((i) => ({ ...i, set: name })) }, `dropped: ${files.map((f) => f.name).join(', ')}`);
+    const sets = await SetStore.open();
+    try {
+      await sets.put(kept);
+    } finally {
+      sets.close();
+    }
+    return name;
   },
 };
 expose(api);

@@ -18,6 +18,8 @@ export interface OfficeApi {
   pack(id: string, figures: Record<string, string>): Promise<Blob>;
   /** @param into the stored study to merge with; null: its own id decides */
   take(bytes: Uint8Array, into: string | null): Promise<Taken>;
+  /** Reads dropped item files, checks them and keeps them; returns the set's name. @param taken names that ship with the page */
+  bring(files: File[], taken: readonly string[]): Promise<string>;
 }
 
 let remote: Remote<OfficeApi> | null = null;
@@ -30,8 +32,9 @@ function office(): Remote<OfficeApi> {
   return remote;
 }
 
-export const studyOffice: StudyOffice & Pick<OfficeApi, 'take'> = {
+export const studyOffice: StudyOffice & Pick<OfficeApi, 'take' | 'bring'> = {
   summary: (id) => office().summary(id),
   pack: (id, figures = {}) => office().pack(id, figures),
   take: (bytes, into) => office().take(transfer(bytes, [bytes.buffer]), into),
+  bring: (files, taken) => office().bring(files, taken),
 };

@@ -1,13 +1,11 @@
 import 'fake-indexeddb/auto';
-import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, it, test, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { contexts, extrapolate } from '../../src/study/calibrate';
 import { cellRequest } from '../../src/study/cell';
 import { cells } from '../../src/study/design';
 import { openSession, type CellLab } from '../../src/study/session';
 import { keep, readSet, SetStore } from '../../src/study/sets';
 import { IdbStudyStore } from '../../src/study/idb';
-import { fetchXquad, XQUAD_FILES } from '../../src/study/xquad';
 import { LabError } from '../../src/runtime/errors';
 import type { LoadedModel } from '../../src/types';
 import { design, items, outcome } from './study-fixture';
@@ -35,28 +33,34 @@ describe('sets that a reader brings', () => {
     ['no file', [], /none/],
     ['a name without a language', [file('a.json', '{}'), file('b.json', '{}')], /a\.json: its name does not say/],
     ['two files of one language', [file('a.de.json', squad('q', 'a')), file('b.de.json', squad('q', 'a'))], /a second file for de/],
-    ['broken JSON', [file('a.en.json', '{'), file('a.de.json', squad('q', 'a'))], /not JSON/],
+    ['broken JSON', [file('a.en.json', '{'), file('a.de.json', squad('q', 'a'))], /^a\.en, line 1: not JSON/],
+    ['a wrong offset', [file('a.en.json', squad('q', 'a')), file('a.de.json', squad('q', 'b').replace('"answer_start":2', '"answer_start":3'))], /^a\.de, line 1, id 1: answer_start 3 points at " "/],
+    ['a duplicate id', [file('a.de.json', squad('q', 'b').replace(/("qas":\[)(.*?\}\]\})/, '$1$2,$2'))], /id 1: this id stands here a second time/],
+    ['files of different sets', [file('a.en.json', squad('q', 'a')), file('a.de.json', squad('q', 'b').replace('"id":"1"', '"id":"2"'))], /a\.de, id 1: not parallel with a\.en/],
+    ['what no file is', [file('a.json', '\u0000\u0001PNG')], /line 1: not JSON/],
   ])('refuses %s', async (_, files, message) => {
     await expect(readSet(files)).rejects.toThrow(message);
   });
 });
 
-const XQUAD = process.env['XQUAD_DIR'] ?? new URL('../../../shared/data/xquad/', import.meta.url).pathname;
-test.skipIf(!existsSync(XQUAD))('XQuAD by its hashes; one wrong byte is refused', async () => {
-  let damage = '';
-  vi.stubGlobal('fetch', (url: string) => {
-    const name = url.slice(url.lastIndexOf('/') + 1);
-    const bytes = readFileSync(`${XQUAD}/${name}`);
-    if (name === damage) bytes[1000] ^= 1;
-    return Promise.resolve(new Response(bytes));
+describe('harmless oddities of files', () => {
+  it('accepts mixed line endings and a byte order mark', async () => {
+    const lines = JSON.stringify(JSON.parse(squad('q', 'a')), null, 1).split('\n');
+    const mixed = '\ufeff' + lines.map((l, i) => l + (i % 2 ? '\r\n' : '\n')).join('');
+    expect((await readSet([file('a.en.json', mixed), file('a.de.json', squad('q', 'b'))])).items).toHaveLength(1);
   });
-  const set = await fetchXquad();
-  expect(set.items).toHaveLength(1190);
-  expect(set.languages).toHaveLength(12);
-  expect(Object.values(XQUAD_FILES).every((f) => f.sha256.length === 64)).toBe(true);
-  damage = 'xquad.de.json';
-  await expect(fetchXquad()).rejects.toMatchObject({ code: 'broken-file' });
-  vi.unstubAllGlobals();
+  it('reads a file of 200 MB, and refuses one larger than it can hold before it is read', async () => {
+    const paragraph = (i: number): string =>
+      JSON.stringify({ context: `x ${i} ${'abcdefgh '.repeat(22_222)}`, qas: [{ id: `q${i}`, question: 'q', answers: [{ text: `${i}`, answer_start: 2 }] }] });
+    const parts = ['{"data":[{"title":"t","paragraphs":[', ...Array.from({ length: 1000 }, (_, i) => (i ? ',' : '') + paragraph(i)), ']}]}'];
+    const large = new File(parts, 'large.en.json');
+    expect(large.size).toBeGreaterThan(200e6);
+    const started = performance.now();
+    expect((await readSet([large])).items).toHaveLength(1000);
+    console.log(`${(large.size / 1e6).toFixed(0)} MB read and checked in ${(performance.now() - started).toFixed(0)} ms`);
+    const larger = Object.defineProperties(file('larger.json', '{}'), { size: { value: 300e6 }, text: { value: () => Promise.reject(new Error('it was read')) } });
+    await expect(readSet([larger])).rejects.toThrow('larger.json: 300 MB; at most 250 MB are read');
+  }, 60_000);
 });
 
 describe('a cell on its way', () => {

@@ -1,5 +1,6 @@
 /** The item sets a study may take: those that ship, those that were dropped, and XQuAD once the reader has fetched it. */
-import { keep, readSet, SetStore, sha256, type KeptSet } from '../../study/sets';
+import { studyOffice } from '../../study/office';
+import { keep, SetStore, sha256, type KeptSet } from '../../study/sets';
 import { fetchXquad, XQUAD_SOURCE } from '../../study/xquad';
 import { LANGUAGES } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
@@ -41,9 +42,11 @@ class Sets {
 
   async drop(files: File[]): Promise<void> {
     await this.#do('Reading the files', async () => {
-      const set = await readSet(files);
-      const name = this.shipped.includes(set.name) ? `${set.name}-dropped` : set.name;
-      await this.#take(await keep({ ...set, name, items: set.items.map((i) => ({ ...i, set: name })) }, `dropped: ${files.map((f) => f.name).join(', ')}`));
+      // In the worker: a file of 200 MB takes seconds to read and check.
+      const name = await studyOffice.bring(files, $state.snapshot(this.shipped));
+      const store = await this.#open();
+      this.current = await store.get(name);
+      this.kept = await store.names();
     });
   }
 
