@@ -53,6 +53,10 @@ export interface Chart {
   table: Table;
   /** The datum nearest to a point of the viewBox, or null when nothing is near. Pure, well under a millisecond. */
   locate(x: number, y: number): Hit | null;
+  /** The data of one layer, in the order of the picture: what the arrow keys walk. */
+  at?(layer: number): Hit[];
+  /** The lowest and the highest layer with a mark inside a box: what a lasso catches. null when it catches nothing. */
+  lasso?(x0: number, y0: number, x1: number, y1: number): [number, number] | null;
 }
 
 /** Text sizes in px; nothing is smaller than 11. */
@@ -108,6 +112,20 @@ export function standalone(chart: Chart, theme: Theme = lightTheme): string {
     root.children,
   );
   return `<?xml version="1.0" encoding="UTF-8"?>\n${literal(renderToString(node), theme)}\n`;
+}
+
+/** The range of layers among those points that lie in a box with any two opposite corners. */
+export function caught(layers: ArrayLike<number>, xs: ArrayLike<number>, ys: ArrayLike<number>, box: [number, number, number, number]): [number, number] | null {
+  const [left, right] = [Math.min(box[0], box[2]), Math.max(box[0], box[2])];
+  const [top, bottom] = [Math.min(box[1], box[3]), Math.max(box[1], box[3])];
+  let lo = Infinity;
+  let hi = -Infinity;
+  for (let i = 0; i < layers.length; i++) {
+    if (!(xs[i] >= left && xs[i] <= right && ys[i] >= top && ys[i] <= bottom)) continue;
+    lo = Math.min(lo, layers[i]);
+    hi = Math.max(hi, layers[i]);
+  }
+  return lo <= hi ? [lo, hi] : null;
 }
 
 /** Nearest of many points by squared distance, within `reach` px. */

@@ -5,7 +5,7 @@
 import { scaleLinear } from 'd3-scale';
 import type { Language, TokenGroup } from '../types';
 import { layerAxis, layerBands, spreadOut, yAxis } from './axes';
-import { frame, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import { caught, frame, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import type { Box } from './labels';
 import { markerPath } from './markers';
 import { h, num, type SvgNode } from './svg';
@@ -150,10 +150,17 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
       const i = layers.reduce((best, l, k) => (Math.abs(x(l) - px) < Math.abs(x(layers[best]) - px) ? k : best), 0);
       const here = data.series.filter((s) => Number.isFinite(s.values[i]));
       if (here.length === 0) return { layer: layers[i], x: x(layers[i]), y: py, text: `layer ${layers[i]}: no value` };
-      const s = here.reduce((a, b) => (Math.abs(y(b.values[i]) - py) < Math.abs(y(a.values[i]) - py) ? b : a));
-      return { layer: layers[i], language: s.language, group: s.group, x: x(layers[i]), y: y(s.values[i]), text: `${s.name}, layer ${layers[i]}: ${format(s.values[i])}${s.low && s.high ? ` (${between(s, i, format)})` : ''}` };
+      return hitOf(here.reduce((a, b) => (Math.abs(y(b.values[i]) - py) < Math.abs(y(a.values[i]) - py) ? b : a)), i);
     },
+    at(layer) {
+      const i = layers.indexOf(layer);
+      return i < 0 ? [] : data.series.filter((s) => Number.isFinite(s.values[i])).sort((a, b) => b.values[i] - a.values[i]).map((s) => hitOf(s, i));
+    },
+    lasso: (x0, _y0, x1) => caught(layers, layers.map((l) => x(l)), layers.map(() => 0), [x0, 0, x1, 0]),
   };
+  function hitOf(s: LayerSeries, i: number): Hit {
+    return { layer: layers[i], language: s.language, group: s.group, x: x(layers[i]), y: y(s.values[i]), text: `${s.name}, layer ${layers[i]}: ${format(s.values[i])}${s.low && s.high ? ` (${between(s, i, format)})` : ''}` };
+  }
 }
 
 function bandPath(layers: number[], low: ArrayLike<number>, high: ArrayLike<number>, x: (v: number) => number, y: (v: number) => number): string {

@@ -3,7 +3,7 @@
  * `lensColumn`: one position, one row per layer, deepest on top. `lensGrid`: layers × positions.
  */
 import type { LensCell } from '../types';
-import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import { h, type SvgNode } from './svg';
 import { fit, percent, scriptOf, short, textWidth, tokenText, wordText } from './text';
 import { cssTheme } from './theme';
@@ -34,7 +34,6 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
   const selected = options.selection?.layer ?? null;
 
   // columns: layer | top-1, and more readings where there is room | script | bar of the followed token | its probability | its rank
-  const readings = width >= 900 ? 4 : width >= 620 ? 3 : width >= 460 ? 2 : 1;
   const script = width >= 460;
   const xLayer = 22;
   const xTop = 34;
@@ -44,7 +43,10 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
   const pW = 46;
   const xBar = width - 6 - rankW - pW - barW;
   const scriptW = script ? 76 : 0;
-  const eachTop = (xBar - 14 - scriptW - xTop) / readings;
+  const room = xBar - 14 - scriptW - xTop;
+  // a reading that shows nothing but a cut-off beginning tells less than none
+  const readings = Math.max(1, Math.min(4, Math.floor(room / 112)));
+  const eachTop = room / readings;
   const xScript = xTop + eachTop * readings + 4;
   const followed = followedText !== undefined;
   const emerged = emergence(cells, follow);
@@ -106,10 +108,14 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
     locate(px, py) {
       const i = Math.floor((py - top) / row);
       if (px < 0 || px > width || i < 0 || i >= cells.length) return null;
-      return { layer: cells[i].layer, token: cells[i].position, x: px, y: y(i), text: rowLabel(cells[i], follow, role) };
+      return { ...hitOf(i), x: px };
     },
+    at: (layer) => cells.flatMap((c, i) => (c.layer === layer ? [hitOf(i)] : [])),
   };
 
+  function hitOf(i: number): Hit {
+    return { layer: cells[i].layer, token: cells[i].position, x: xTop, y: y(i), text: rowLabel(cells[i], follow, role) };
+  }
   /** A hairline under the first layer from which the followed token stays on top to the end. */
   function emergedRule(): SvgNode | null {
     if (emerged === null) return null;
@@ -235,8 +241,15 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
       const i = Math.floor((py - top) / row);
       const p = data.positions[j];
       const c = p && layers[i] !== undefined ? at.get(layers[i] * 1e6 + p.position) : undefined;
-      if (!c) return null;
-      return { layer: c.layer, token: c.position, x: left + (j + 0.5) * col, y: top + (i + 0.5) * row, text: `${rowLabel(c, follow, role)}; entropy ${short(c.entropy)} nats; ${scriptOf(c.top[0]?.text ?? '')}` };
+      return c ? hitOf(c, i, j) : null;
     },
+    at: (layer) =>
+      data.positions.flatMap((p, j) => {
+        const c = at.get(layer * 1e6 + p.position);
+        return c ? [hitOf(c, layers.indexOf(layer), j)] : [];
+      }),
   };
+  function hitOf(c: LensCell, i: number, j: number): Hit {
+    return { layer: c.layer, token: c.position, x: left + (j + 0.5) * col, y: top + (i + 0.5) * row, text: `${rowLabel(c, follow, role)}; entropy ${short(c.entropy)} nats; ${scriptOf(c.top[0]?.text ?? '')}` };
+  }
 }

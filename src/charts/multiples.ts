@@ -21,6 +21,7 @@ export function smallMultiples(panels: Panel[], options: ChartOptions & { column
   const head = 20;
   const height = rows * (ph + head) + Math.max(0, rows - 1) * gap;
   const placed = panels.map((p, i) => ({ panel: p, chart: p.build({ width: w, height: ph }), x: (i % columns) * (w + gap), y: Math.floor(i / columns) * (ph + head + gap) }));
+  const under = (x: number, y: number): (typeof placed)[number] | undefined => placed.find((p) => x >= p.x && x <= p.x + w && y >= p.y + head && y <= p.y + head + p.chart.height);
   const finding = options.label ?? placed.map((p) => `${p.panel.title}: ${p.chart.finding}`).join(' ');
   return {
     svg: frame(
@@ -43,12 +44,15 @@ export function smallMultiples(panels: Panel[], options: ChartOptions & { column
     finding: finding || 'No panels.',
     table: { columns: ['panel', ...(placed[0]?.chart.table.columns ?? [])], rows: placed.flatMap((p) => p.chart.table.rows.map((r) => [p.panel.title, ...r])) },
     locate(x, y) {
-      for (const p of placed) {
-        if (x < p.x || x > p.x + w || y < p.y + head || y > p.y + head + p.chart.height) continue;
-        const hit = p.chart.locate(x - p.x, y - p.y - head);
-        return hit && { ...hit, x: hit.x + p.x, y: hit.y + p.y + head };
-      }
-      return null;
+      const p = under(x, y);
+      const hit = p?.chart.locate(x - p.x, y - p.y - head);
+      return p && hit ? { ...hit, x: hit.x + p.x, y: hit.y + p.y + head } : null;
+    },
+    at: (layer) => placed.flatMap((p) => (p.chart.at?.(layer) ?? []).map((hit) => ({ ...hit, x: hit.x + p.x, y: hit.y + p.y + head, text: `${p.panel.title}: ${hit.text}` }))),
+    // a lasso catches in the panel it was begun in
+    lasso(x0, y0, x1, y1) {
+      const p = under(x0, y0);
+      return p?.chart.lasso?.(x0 - p.x, y0 - p.y - head, x1 - p.x, y1 - p.y - head) ?? null;
     },
   };
 }

@@ -5,7 +5,7 @@
 import { scaleLinear } from 'd3-scale';
 import type { TokenGroup } from '../types';
 import { layerAxis, layerBands } from './axes';
-import { frame, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import { caught, frame, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import type { Box } from './labels';
 import { h, num, type SvgNode } from './svg';
 import { fit, short } from './text';
@@ -134,7 +134,12 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
     locate(px, py) {
       if (px < plot.x || px > plot.x + plot.w || py < plot.y || py > plot.y + plot.h + 20) return null;
       const l = Math.max(0, Math.min(data.layers, Math.round(x.invert(px))));
-      return { layer: l, x: x(l), y: py, text: [`layer ${l}`, ...tracks.map((t) => `${t.name} ${short(t.values[l] ?? NaN)}`)].join(' · ') };
+      return { ...hitOf(l), y: py };
     },
+    at: (l) => (l >= 0 && l <= data.layers ? [hitOf(l)] : []),
+    lasso: (x0, _y0, x1) => caught(layers, layers.map((l) => x(l)), layers.map(() => 0), [x0, 0, x1, 0]),
   };
+  function hitOf(l: number): Hit {
+    return { layer: l, x: x(l), y: plot.y + spanH, text: [`layer ${l}`, ...tracks.map((t) => `${t.name} ${short(t.values[l] ?? NaN)}`)].join(' · ') };
+  }
 }

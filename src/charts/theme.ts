@@ -194,7 +194,7 @@ export const CHART_CSS = `
 .chart .band.is-lit { opacity: 1; }
 .chart .mark.is-lit { stroke: ${cssTheme.ink}; stroke-width: 2px; opacity: 1; }
 .chart .row-text.is-lit, .chart .tick.is-lit { font-weight: 700; fill: ${cssTheme.ink}; }
-.chart .is-dim { opacity: 0.18; }
+.chart .is-dim, .chart .is-out { opacity: 0.18; }
 .chart .reveal { opacity: 0; }
 .chart .reveal.is-lit { opacity: 1; }
 `.trim();

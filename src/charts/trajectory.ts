@@ -6,7 +6,7 @@
  */
 import { scaleLinear } from 'd3-scale';
 import type { Language, TokenGroup } from '../types';
-import { frame, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import { caught, frame, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import { placeLabels, type Box, type LabelRequest } from './labels';
 import { markerPath } from './markers';
 import { h, num, type SvgNode } from './svg';
@@ -163,8 +163,19 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
       'g',
       { class: `path ${on ? 'is-pinned' : 'is-context'}`, ...identity(path, on), role: 'img', 'aria-label': describe(path) },
       on ? h('path', { class: 'halo', d: line, fill: 'none', stroke: theme.background, 'stroke-width': 4.5, 'stroke-linejoin': 'round', opacity: 0.85 }) : null,
-      h('path', { class: 'line', d: line, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': dash || (path.slot === 'B' ? '1 2' : null), 'stroke-linejoin': 'round', 'stroke-linecap': 'round', opacity: options.range ? 0.4 : null }),
+      ...strokes(path, line, px, py).map(([d, inside]) =>
+        h('path', { class: inside ? 'line' : 'line is-dim', d, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': dash || (path.slot === 'B' ? '1 2' : null), 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
+      ),
     );
+  }
+  /** The whole line, faint where a range is chosen, and then the part inside it. */
+  function strokes(path: TrajectoryPath, line: string, px: Float64Array, py: Float64Array): [string, boolean][] {
+    if (!options.range) return [[line, true]];
+    const inside = segments(
+      px.map((v, i) => (inRange(path.layers[i]) ? v : NaN)),
+      py,
+    );
+    return [[line, false], ...(inside === '' ? [] : ([[inside, true]] as [string, boolean][]))];
   }
   function drawDots({ path, px, py, colour, first, last }: Drawn): SvgNode {
     const on = strong(path);
@@ -220,11 +231,11 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
       if (place === null) return [];
       const layer = cls.startsWith('tick') ? e.d.path.layers[e.i] : undefined;
       return [
-        h('text', { class: lit(cls, layer !== undefined && layer === selected), x: place.x, y: place.y, 'text-anchor': place.anchor, 'font-size': size, 'font-weight': weight, fill: faint ? theme.muted : e.d.colour, 'data-layer': layer, 'data-language': e.d.path.language, 'data-group': e.d.path.group, stroke: theme.background, 'stroke-width': 3, 'stroke-linejoin': 'round', 'paint-order': 'stroke' }, e.text),
+        h('text', { class: lit(layer === undefined || inRange(layer) ? cls : `${cls} is-dim`, layer !== undefined && layer === selected), x: place.x, y: place.y, 'text-anchor': place.anchor, 'font-size': size, 'font-weight': weight, fill: faint ? theme.muted : e.d.colour, 'data-layer': layer, 'data-language': e.d.path.language, 'data-group': e.d.path.group, stroke: theme.background, 'stroke-width': 3, 'stroke-linejoin': 'round', 'paint-order': 'stroke' }, e.text),
       ];
     });
 
-  const finding = options.label ?? findingOf(data, strongPaths.map((d) => d.path));
+  const finding = options.label ?? findingOf(data, strongPaths.map((d) => d.path), options.range ?? null);
   const clip = `clip-${hash(`${width}x${height}`)}`;
   const svg = frame(
     'trajectory',
@@ -264,6 +275,11 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   const flat = order.flatMap((d) => Array.from(d.px, (_, i) => ({ d, i })));
   const xs = Float64Array.from(flat, (f) => f.d.px[f.i]);
   const ys = Float64Array.from(flat, (f) => f.d.py[f.i]);
+  const hitOf = (k: number): Hit => {
+    const { d, i } = flat[k];
+    const p = d.path;
+    return { layer: p.layers[i], language: p.language, group: p.group, token: p.token, x: xs[k], y: ys[k], text: `${nameOf(p)}, layer ${p.layers[i]}: (${short(p.x[i])}, ${short(p.y[i])})` };
+  };
   return {
     svg,
     width,
@@ -276,10 +292,12 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     },
     locate(x, y) {
       const k = nearest(xs, ys, x, y, 24);
-      if (k < 0) return null;
-      const { d, i } = flat[k];
-      const p = d.path;
-      return { layer: p.layers[i], language: p.language, group: p.group, token: p.token, x: xs[k], y: ys[k], text: `${nameOf(p)}, layer ${p.layers[i]}: (${short(p.x[i])}, ${short(p.y[i])})` };
+      return k < 0 ? null : hitOf(k);
+    },
+    at: (layer) => flat.flatMap((f, k) => (f.d.path.layers[f.i] === layer && Number.isFinite(xs[k] + ys[k]) ? [k] : [])).reverse().map(hitOf),
+    lasso(x0, y0, x1, y1) {
+      const of = flat.map((f) => (strong(f.d.path) ? f.d.path.layers[f.i] : NaN));
+      return caught(of, xs, ys, [x0, y0, x1, y1]);
     },
   };
 }
@@ -309,7 +327,7 @@ function describe(p: TrajectoryPath): string {
 }
 
 /** Where two pinned paths of the same group come closest: what the picture is usually asked for. */
-function findingOf(data: TrajectoryData, paths: TrajectoryPath[]): string {
+function findingOf(data: TrajectoryData, paths: TrajectoryPath[], within: [number, number] | null): string {
   const total = data.axes[0].explained !== null && data.axes[1].explained !== null ? ` The two axes hold ${percent(data.axes[0].explained + data.axes[1].explained)} of the variance.` : '';
   const parts: string[] = [];
   for (const group of new Set(paths.map((p) => p.group))) {
@@ -322,6 +340,7 @@ function findingOf(data: TrajectoryData, paths: TrajectoryPath[]): string {
     let bestD = Infinity;
     let first = NaN;
     for (let i = 0; i < Math.min(a.layers.length, b.layers.length); i++) {
+      if (within && (a.layers[i] < within[0] || a.layers[i] > within[1])) continue;
       const d = Math.hypot(a.x[i] - b.x[i], a.y[i] - b.y[i]);
       if (Number.isNaN(first)) first = d;
       if (d < bestD) {
@@ -329,9 +348,9 @@ function findingOf(data: TrajectoryData, paths: TrajectoryPath[]): string {
         best = a.layers[i];
       }
     }
-    if (best >= 0) parts.push(`the ${GROUP_NAME[group]} in ${languageStyle(a.language).name} and ${languageStyle(b.language).name} comes closest at layer ${best} (distance ${short(bestD)}, ${short(first)} at the start)`);
+    if (best >= 0) parts.push(`the ${GROUP_NAME[group]} in ${languageStyle(a.language).name} and ${languageStyle(b.language).name} comes closest at layer ${best} (distance ${short(bestD)}, ${short(first)} at ${within ? `layer ${within[0]}` : 'the start'})`);
   }
-  const what = parts.length > 0 ? `In this plane ${parts.join('; ')}.` : `${data.paths.length} path${data.paths.length === 1 ? '' : 's'} through the layers.`;
+  const what = parts.length > 0 ? `In this plane${within ? `, from layer ${within[0]} to ${within[1]},` : ''} ${parts.join('; ')}.` : `${data.paths.length} path${data.paths.length === 1 ? '' : 's'} through the layers.`;
   return `${what} ${data.method}.${total}`;
 }
 

@@ -74,3 +74,66 @@ test('layer curves: a band over the languages, and the alignment of a whole item
   expect(errors).toEqual([]);
   await close();
 });
+
+test('a range of layers: by keyboard, by list and by lasso; the others step back everywhere', async () => {
+  const { page, errors, close } = await visit(browser, served.url);
+  await ready(page);
+  await questionIn(page).selectOption('de');
+  await ask(page);
+  const figure = page.getByRole('figure', { name: /^From embeddings to answer/ });
+  const picture = figure.getByRole('group', { name: /^Picture/ });
+  await figure.locator('[data-language=en]').first().waitFor();
+  const dim = (chart: string): Promise<number[]> =>
+    page.evaluate((c) => [...new Set([...document.querySelectorAll<SVGElement>(`svg.chart-${c} :is(.is-dim, .is-out)[data-layer]`)].map((e) => Number(e.dataset['layer'])))].sort((a, b) => a - b), chart);
+  expect(await dim('trajectory')).toEqual([]);
+
+  // Shift and arrows from the last layer down to 5, then Escape
+  await picture.focus();
+  for (let i = 0; i < 3; i++) await page.keyboard.press('Shift+ArrowLeft');
+  expect(await dim('trajectory')).toEqual([0, 1, 2, 3, 4]);
+  expect(await dim('lens-column')).toEqual([0, 1, 2, 3, 4]);
+  expect(await figure.getByLabel('From layer', { exact: true }).inputValue()).toBe('5');
+  expect(await figure.locator('.finding').textContent()).toContain('from layer 5 to 8');
+  await page.keyboard.press('Escape');
+  expect(await dim('trajectory')).toEqual([]);
+
+  // the lists, and a facts’ walk: Down tells of the next path at the lit layer
+  await figure.getByLabel('To layer', { exact: true }).selectOption('4');
+  await figure.getByLabel('From layer', { exact: true }).selectOption('2');
+  expect(await dim('trajectory')).toEqual([0, 1, 5, 6, 7, 8]);
+  await figure.getByRole('button', { name: 'all', exact: true }).click();
+  await picture.focus();
+  await page.keyboard.press('Home');
+  await page.keyboard.press('ArrowRight');
+  const told = figure.locator('p[role=status]');
+  expect(await told.textContent()).toMatch(/layer 1: \(/);
+  const first = await told.textContent();
+  await page.keyboard.press('ArrowDown');
+  expect(await told.textContent()).toMatch(/layer 1: \(/);
+  expect(await told.textContent()).not.toBe(first);
+
+  // a box round the readout’s last marks
+  await picture.scrollIntoViewIfNeeded();
+  const spots = await page.evaluate(() =>
+    [...document.querySelectorAll<SVGElement>('svg.chart-trajectory .dots.is-pinned[data-group=readout][data-language=en] [data-layer]')].map((e) => {
+      const { x, y, width, height } = e.getBoundingClientRect();
+      return { layer: Number(e.dataset['layer']), x: x + width / 2, y: y + height / 2 };
+    }),
+  );
+  const late = spots.filter((s) => s.layer >= 6);
+  const [left, right, top, bottom] = [Math.min(...late.map((s) => s.x)), Math.max(...late.map((s) => s.x)), Math.min(...late.map((s) => s.y)), Math.max(...late.map((s) => s.y))];
+  await page.mouse.move(left - 3, top - 3);
+  await page.mouse.down();
+  await page.mouse.move((left + right) / 2, (top + bottom) / 2, { steps: 3 });
+  await page.mouse.move(right + 3, bottom + 3, { steps: 3 });
+  expect(await figure.locator('.box').count()).toBe(1);
+  await page.mouse.up();
+  expect(await figure.locator('.box').count()).toBe(0);
+  const [from, to] = [Number(await figure.getByLabel('From layer', { exact: true }).inputValue()), Number(await figure.getByLabel('To layer', { exact: true }).inputValue())];
+  expect(to).toBe(8);
+  expect(from).toBeLessThanOrEqual(6);
+  expect(from).toBeGreaterThan(0);
+  expect(await dim('trajectory')).toEqual(Array.from({ length: from }, (_, l) => l));
+  expect(errors).toEqual([]);
+  await close();
+});

@@ -59,6 +59,32 @@ describe('marks', () => {
   it('trajectory, a pair of languages', () => check('trajectory-pair', trajectory(pair, { width: 900, theme: lightTheme, selection: { layer: 7 } })));
   it('trajectory, twelve languages, dark', () => check('trajectory-twelve', trajectory(twelve, { width: 900, theme: darkTheme })));
   it('trajectory, narrow', () => check('trajectory-narrow', trajectory(pair, { width: 360, theme: lightTheme })));
+  it('trajectory, a range of layers', async () => {
+    const chart = trajectory(pair, { width: 700, theme: lightTheme, range: [3, 6] });
+    await check('trajectory-range', chart);
+    const svg = renderToString(chart.svg);
+    for (const [, cls, layer] of svg.matchAll(/class="(mark[^"]*)" data-layer="(\d+)"/g)) expect(cls.includes('is-dim'), layer).toBe(Number(layer) < 3 || Number(layer) > 6);
+    expect(chart.finding).toContain('from layer 3 to 6');
+  });
+  it('a lasso catches the layers in its box, the arrow keys what lies at one', () => {
+    const chart = trajectory(pair, { width: 700, theme: lightTheme });
+    const spots = [...renderToString(chart.svg).matchAll(/data-layer="(\d+)" cx="([\d.]+)" cy="([\d.]+)"/g)].map((m) => m.slice(1).map(Number));
+    const [, x, y] = spots.find(([layer]) => layer === 5) as number[];
+    const inside = spots.filter((s) => Math.abs(s[1] - x) <= 9 && Math.abs(s[2] - y) <= 9).map((s) => s[0]);
+    expect(chart.lasso?.(x + 9, y - 9, x - 9, y + 9)).toEqual([Math.min(...inside), Math.max(...inside)]);
+    expect(chart.lasso?.(-50, -50, -20, -20)).toBeNull();
+    expect(chart.lasso?.(-1e4, -1e4, 1e4, 1e4)).toEqual([0, 12]);
+    const here = chart.at?.(5) ?? [];
+    expect(here).toHaveLength(pair.paths.length);
+    for (const hit of here) {
+      expect(hit.text).toContain('layer 5');
+      expect(chart.locate(hit.x, hit.y)?.layer).toBe(5);
+    }
+    const curves = layerCurves(alignment, { width: 600 });
+    const [a, b] = [curves.at?.(2)[0], curves.at?.(4)[0]];
+    expect(curves.lasso?.((b?.x ?? 0) + 3, 0, (a?.x ?? 0) - 3, 9)).toEqual([2, 4]);
+    expect(lensColumn({ cells: lens() }, { width: 400 }).at?.(3).map((h) => h.text)).toEqual([expect.stringContaining('layer 3')]);
+  });
   it('lens column', () => check('lens-column', lensColumn({ cells: lens() }, { width: 900, theme: lightTheme, selection: { layer: 7 } })));
   it('lens column, narrow', () => check('lens-column-narrow', lensColumn({ cells: lens() }, { width: 360, theme: lightTheme })));
   it('lens grid', () => check('lens-grid', lensGrid({ cells: [...lens(12, 40), ...lens(12, 41)], positions: [{ position: 40, text: '?' }, { position: 41, text: '\n' }] }, { width: 900, theme: lightTheme })));
