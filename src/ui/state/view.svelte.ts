@@ -22,6 +22,12 @@ export interface View {
   /** Groups whose paths are drawn. */
   paths: TokenGroup[];
   projection: BasisKind;
+  /** Ids of the tokens pinned in the lens. */
+  pins: number[];
+  /** The plane on show: its id, and the signs of its axes ('p' or 'm' each) as seen. null: nothing is drawn yet. */
+  basis: { id: string; signs: string } | null;
+  /** Layers of a lassoed range, inclusive; null: all. */
+  range: [number, number] | null;
   /** In px of the plot, as d3-zoom has it; null: all of it. */
   zoom: { k: number; x: number; y: number } | null;
   /** null: the best this browser has. */
@@ -42,6 +48,9 @@ export const view: View = $state({
   position: null,
   paths: ['question', 'readout'],
   projection: 'joint-pca',
+  pins: [],
+  basis: null,
+  range: null,
   zoom: null,
   device: null,
   hide: [],
@@ -56,6 +65,7 @@ export function viewState(): ViewState {
     groups: [...view.paths],
     projection: view.projection,
     ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
+    ...(view.range ? { range: [...view.range] } : {}),
   };
 }
 
@@ -66,6 +76,7 @@ export function applyViewState(s: ViewState): void {
   if (s.token !== undefined) view.position = s.token;
   if (s.groups?.length) view.paths = [...s.groups];
   view.zoom = s.zoom ? { ...s.zoom } : null;
+  view.range = s.range ? [...s.range] : null;
   if (s.projection) view.projection = s.projection;
   if (s.hide) view.hide = [...s.hide];
 }
