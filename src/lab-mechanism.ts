@@ -101,6 +101,8 @@ export interface MechanismAsk {
   prompt: Prompt;
   /** First token of the gold answer in this prompt. */
   gold: number | null;
+  /** First token of any text that were to follow the prompt; null when it has none. */
+  first?: (text: string) => number | null;
   answer: () => Promise<Answer>;
 }
 
@@ -127,7 +129,7 @@ export class Mechanism {
     const meter = new Meter(running.onProgress);
     this.checkLength(prompt.ids.length);
     const answer = needsAnswer(target) ? (await asked.answer()).tokens : [];
-    const planned = planTarget(target, prompt.ids, answer.map((t) => t.id), asked.gold);
+    const planned = planTarget(target, prompt.ids, answer.map((t) => t.id), asked.gold, asked.first);
     if ('problem' in planned) throw new LabError('bad-input', `Nothing can be attributed: ${planned.problem}`, 'Choose another target.');
     const { plan } = planned;
     for (const id of plan.tokens) if (!Number.isInteger(id) || id < 0 || id >= this.open.config.vocab) throw new LabError('bad-input', `There is no token ${id}.`);

@@ -354,7 +354,8 @@ export class Lab implements LabApi {
     const resolved = await this.resolve(ask, signal);
     const prompt = makePrompt(resolved, open.tokenizer, this.bundled());
     const gold = resolved.gold ? firstTokenOf(resolved.gold, prompt, open.tokenizer, this.bundled()) : null;
-    return { ask, prompt, gold, answer: () => this.generate(open, prompt, resolved, maxTokens, signal, undefined) };
+    const first = (text: string): number | null => firstTokenOf(text, prompt, open.tokenizer, false);
+    return { ask, prompt, gold, first, answer: () => this.generate(open, prompt, resolved, maxTokens, signal, undefined) };
   }
 
   private bundled(): boolean {

@@ -15,8 +15,8 @@ export type RelevanceTarget =
   | { kind: 'generated'; index: number }
   /** The gold answer's first token, whether generated or not. */
   | { kind: 'gold' }
-  /** logit[a] − logit[b] where the token after `index` generated ones is chosen. */
-  | { kind: 'difference'; a: number; b: number; index?: number }
+  /** logit[a] − logit[b] where the token after `index` generated ones is chosen. Token ids, or texts whose first token is meant. */
+  | { kind: 'difference'; a: number | string; b: number | string; index?: number }
   /** Every generated token's logit, each given the ones before it. */
   | { kind: 'sum' };
 
@@ -30,8 +30,17 @@ export interface TargetPlan {
 
 export type PlanResult = { plan: TargetPlan } | { problem: string };
 
-/** `answer`: the generated ids without the stop token; `gold`: the gold answer's first token in this prompt, null when unknown. */
-export function planTarget(target: RelevanceTarget, prompt: readonly number[], answer: readonly number[], gold: number | null): PlanResult {
+/**
+ * `answer`: the generated ids without the stop token; `gold`: the gold answer's first token in this prompt, null when unknown;
+ * `first`: the first token that a text would be written with here, null when it has none.
+ */
+export function planTarget(
+  target: RelevanceTarget,
+  prompt: readonly number[],
+  answer: readonly number[],
+  gold: number | null,
+  first: (text: string) => number | null = () => null,
+): PlanResult {
   if (prompt.length === 0) return { problem: 'The prompt is empty.' };
   const at = (index: number, terms: [token: number, weight: number][]): PlanResult => {
     if (!Number.isInteger(index) || index < 0 || index > answer.length) return { problem: `There is no generated token ${index}: the answer has ${answer.length}.` };
@@ -47,8 +56,11 @@ export function planTarget(target: RelevanceTarget, prompt: readonly number[], a
     }
     case 'gold':
       return gold === null ? { problem: 'No gold answer is known.' } : at(0, [[gold, 1]]);
-    case 'difference':
-      return at(target.index ?? 0, [[target.a, 1], [target.b, -1]]);
+    case 'difference': {
+      const [a, b] = [target.a, target.b].map((token) => (typeof token === 'string' ? first(token) : token));
+      if (a === null || b === null) return { problem: `“${String(a === null ? target.a : target.b)}” is no token here.` };
+      return a === b ? { problem: 'Both sides of the difference begin with the same token.' } : at(target.index ?? 0, [[a, 1], [b, -1]]);
+    }
     case 'sum': {
       if (answer.length === 0) return { problem: 'The model answered nothing.' };
       const ids = [...prompt, ...answer.slice(0, -1)];

@@ -7,6 +7,7 @@
  */
 import type { Device, Language, ModelRef, PromptOptions } from '../types';
 import { fromBase64url, pack, unpack } from './base64url';
+import { readMechanism, writeMechanism } from './mechanism';
 import { fail, type Read } from './result';
 import { isGroup, isHex, isLanguage, isWord, LIMITS, PROJECTIONS, real, whole, words, type ViewState } from './view';
 
@@ -257,6 +258,8 @@ function readView(f: Map<string, string>, remarks: string[]): ViewState {
     const n = real(t, 0.5, 1, 'MRD threshold', remarks);
     if (n !== null) view.threshold = n;
   });
+  const mechanism = readMechanism((key) => f.get(key), remarks);
+  if (mechanism) view.mechanism = mechanism;
   get('hide', (t) => (view.hide = words(t, (w): w is string => isWord(w), 'The panel', remarks)));
   return view;
 }
@@ -307,6 +310,7 @@ export function makeLink(link: ProbeLink, base = ''): Read<string> {
   if (view.range) add('r', view.range.join('-'));
   if (view.follow !== undefined) add('f', String(view.follow));
   if (view.threshold !== undefined) add('th', decimal(view.threshold));
+  for (const [key, value] of writeMechanism(view.mechanism)) add(key, value);
   if (view.hide && view.hide.length > 0) add('hide', view.hide.join(','));
   if (ask?.kind === 'text')
     add('x', pack(JSON.stringify({ context: ask.context, question: ask.question, ...(ask.answer ? { answer: ask.answer.text, start: ask.answer.start } : {}), ...(ask.prompt?.text !== undefined ? { prompt: ask.prompt.text } : {}) })));

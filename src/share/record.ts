@@ -6,8 +6,10 @@
  * `{ "$number": "NaN" | "Infinity" | "-Infinity" }`. Fields may be added within a version; readers pass over what they do not know.
  */
 import { strFromU8, strToU8, unzipSync, zipSync } from 'fflate';
+import type { Match, Reading } from '../probe/patching';
 import type { Basis } from '../probe/projection';
-import type { Language, Probe, TokenGroup } from '../types';
+import type { RelevanceTarget } from '../probe/relevance';
+import type { Ask, Language, Probe, TokenGroup } from '../types';
 import schema from './record-1.schema.json';
 import { fail, type Read } from './result';
 import { readSafetensors, writeSafetensors, type NumberArray, type Tensor } from './safetensors';
@@ -30,6 +32,11 @@ export interface RecordedRelevance {
   threshold: number;
   mrd: (number | null)[];
   groupMrd: Partial<Record<TokenGroup, number | null>>;
+  /** Since 0.1: what the views need to draw it again without the model. */
+  wish?: RelevanceTarget;
+  targets?: { id: number; text: string; weight: number }[];
+  z?: number;
+  ms?: number;
 }
 export interface RecordedPatch {
   /** What was the clean run, in words. */
@@ -38,6 +45,22 @@ export interface RecordedPatch {
   layers: number[];
   /** Recovered share [groups, layers]. */
   effects: Float32Array;
+  /** Since 0.1, and together: the whole sweep, so that it can be drawn again, and finished where it was stopped. */
+  sweep?: {
+    cleanAsk: Ask;
+    match: Match[];
+    absent: TokenGroup[];
+    a: { id: number; text: string };
+    b: { id: number; text: string };
+    contrast: 'answers' | 'runner-up';
+    clean: Reading;
+    corrupted: Reading;
+    /** [groups, layers] each. */
+    differences: Float32Array;
+    flips: Uint8Array;
+    done: Uint8Array;
+    ms: number;
+  };
 }
 export interface RecordedRun {
   slot: 'A' | 'B';
@@ -96,7 +119,7 @@ function shapes(record: LabRecord): Map<NumberArray, number[]> {
     add(probe.states, [probe.layers.length, probe.positions.length, probe.dim]);
     for (const m of Object.values(probe.means)) add(m, [probe.layers.length, probe.dim]);
     if (relevance) add(relevance.values, [relevance.rows, relevance.values.length / Math.max(1, relevance.rows)]);
-    if (patch) add(patch.effects, [patch.groups.length, patch.layers.length]);
+    if (patch) for (const cells of [patch.effects, patch.sweep?.differences, patch.sweep?.flips, patch.sweep?.done]) add(cells, [patch.groups.length, patch.layers.length]);
   }
   if (record.basis) {
     add(record.basis.mean, [record.basis.steps, record.basis.dim]);
@@ -230,7 +253,12 @@ function sizes(record: LabRecord): string | null {
     for (const [group, mean] of Object.entries(p.means)) if (mean.length !== p.layers.length * p.dim) return `the mean of “${group}” in ${where} is not [layers, dim]`;
     if (p.positions.some((at) => at >= p.tokens.length)) return `a position of ${where} lies beyond its tokens`;
     if (relevance && (relevance.rows < 1 || relevance.values.length % relevance.rows !== 0)) return `the relevance of ${where} is not [layers, tokens]`;
-    if (patch && patch.effects.length !== patch.groups.length * patch.layers.length) return `the patching effects of ${where} are not [groups, layers]`;
+    if (relevance && relevance.values.length / relevance.rows > p.tokens.length) return `the relevance of ${where} is of more tokens than it has`;
+    if (!patch) continue;
+    const { sweep } = patch;
+    for (const cells of [patch.effects, ...(sweep ? [sweep.differences, sweep.flips, sweep.done] : [])])
+      if (cells.length !== patch.groups.length * patch.layers.length) return `the patching effects of ${where} are not [groups, layers]`;
+    if (sweep && sweep.match.length !== patch.groups.length) return `the patching of ${where} does not say how its groups meet`;
   }
   const b = record.basis;
   if (b && (b.mean.length !== b.steps * b.dim || b.axes.length !== 2 * b.steps * b.dim)) return 'the projection’s basis is not [steps, 2, dim]';

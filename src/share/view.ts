@@ -1,4 +1,5 @@
 /** The state of a view: what was looked at, not what came out. Part of links and of records; read with clamps, never with trust. */
+import type { MechanismView } from './mechanism';
 import { GROUPS, LANGUAGES, type Language, type TokenGroup } from '../types';
 
 export const PROJECTIONS = ['joint-pca', 'layer-pca', 'plane'] as const;
@@ -27,6 +28,8 @@ export interface ViewState {
   follow?: number;
   /** MRD threshold, 0.5..1. */
   threshold?: number;
+  /** What the relevance and patching views show. */
+  mechanism?: MechanismView;
   /** Panels left out (slides). */
   hide?: string[];
 }

@@ -1,0 +1,78 @@
+/** What the mechanism's views show, as fields of a link: a link reopens the same map and the same sweep. Read with checks, never with trust. */
+import type { RelevanceRule, RelevanceTarget } from '../probe/relevance';
+import type { Language } from '../types';
+import { isLanguage, LIMITS, whole } from './view';
+
+export interface MechanismView {
+  /** Set where a map was on show: a page that opens the link computes it again. */
+  rule?: RelevanceRule;
+  target?: RelevanceTarget;
+  /** Set where a sweep was on show: the question whose states were put in. */
+  clean?: { item: string; language: Language };
+  match?: 'last' | 'mean';
+}
+
+const RULES: readonly RelevanceRule[] = ['attnlrp', 'cp-lrp', 'gradient'];
+/** Most generated tokens that a target may lie behind. */
+const MOST_GENERATED = 1000;
+const MOST_TEXT = 60;
+
+/** Fields `rr` rule, `rt` target (`first`, `at3`, `gold`, `sum`, `diff`, `diff2`), `ra` and `rb` the two tokens of a difference (`#id` or text), `pc` clean run, `pm` match. */
+export function readMechanism(field: (key: string) => string | undefined, remarks: string[]): MechanismView | undefined {
+  const out: MechanismView = {};
+  const rule = field('rr');
+  if (rule !== undefined) {
+    const known = RULES.find((r) => r === rule);
+    if (known) out.rule = known;
+    else remarks.push(`The rule “${rule.slice(0, 24)}” is not known; no relevance is computed.`);
+  }
+  const target = field('rt');
+  if (target !== undefined) {
+    const read = readTarget(target, field('ra'), field('rb'), remarks);
+    if (read) out.target = read;
+    else remarks.push('What the link attributes is not understood; the first generated token is taken.');
+  }
+  const clean = field('pc');
+  if (clean !== undefined) {
+    const m = /^([\w.:-]{1,120}),([a-z]{2})$/.exec(clean);
+    if (m && isLanguage(m[2])) out.clean = { item: m[1], language: m[2] };
+    else remarks.push('The clean run this link names is not understood and was left out.');
+  }
+  const match = field('pm');
+  if (match === 'last' || match === 'mean') out.match = match;
+  else if (match !== undefined) remarks.push('How groups of unequal length meet is not understood; last token onto last token is taken.');
+  return Object.keys(out).length > 0 ? out : undefined;
+}
+
+function readTarget(text: string, a: string | undefined, b: string | undefined, remarks: string[]): RelevanceTarget | null {
+  if (text === 'first' || text === 'gold' || text === 'sum') return { kind: text };
+  const m = /^(at|diff)(\d{0,6})$/.exec(text);
+  if (!m) return null;
+  const index = m[2] === '' ? 0 : whole(m[2], MOST_GENERATED, 'The generated token', remarks);
+  if (index === null) return null;
+  if (m[1] === 'at') return { kind: 'generated', index };
+  const [x, y] = [readToken(a, remarks), readToken(b, remarks)];
+  return x === null || y === null ? null : { kind: 'difference', a: x, b: y, ...(index > 0 ? { index } : {}) };
+}
+
+/** `#123` is a token id, anything else text whose first token is meant. */
+function readToken(text: string | undefined, remarks: string[]): number | string | null {
+  if (text === undefined || text === '' || text.length > MOST_TEXT) return null;
+  return /^#\d{1,9}$/.test(text) ? whole(text.slice(1), LIMITS.follow, 'A token', remarks) : text;
+}
+
+/** The same fields, in a fixed order. */
+export function writeMechanism(view: MechanismView | undefined): [string, string][] {
+  const out: [string, string][] = [];
+  if (!view) return out;
+  const { rule, target, clean, match } = view;
+  if (rule) out.push(['rr', rule]);
+  if (target) {
+    const behind = 'index' in target && target.index ? String(target.index) : '';
+    out.push(['rt', target.kind === 'generated' ? `at${target.index}` : target.kind === 'difference' ? `diff${behind}` : target.kind]);
+    if (target.kind === 'difference') for (const key of ['a', 'b'] as const) out.push([`r${key}`, typeof target[key] === 'number' ? `#${target[key]}` : String(target[key]).slice(0, MOST_TEXT)]);
+  }
+  if (clean) out.push(['pc', `${clean.item},${clean.language}`]);
+  if (match) out.push(['pm', match]);
+  return out;
+}
