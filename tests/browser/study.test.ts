@@ -7,6 +7,7 @@ import type { StudyDesign } from '../../src/study/design';
 import { substance, type CellResult } from '../../src/study/result';
 import type { StudyRun } from '../../src/study/session';
 import type { Device, Item, Language } from '../../src/types';
+import { seeded } from '../../src/xmrc/random';
 import { launch, serve, visitLab, type Served } from '../harness';
 import { startHub, type Hub } from '../hub';
 
@@ -68,7 +69,7 @@ interface Scope {
 }
 
 /** Starts a study in the page and, unless told otherwise, waits for its end. */
-function study(page: Page, d: StudyDesign, options: { device: Device; reuse?: boolean; wait?: boolean }): Promise<{ state: string; done: number; message: string | null } | { refused: string }> {
+function study(page: Page, d: StudyDesign, options: { device: Device; reuse?: boolean; wait?: boolean; items?: Item[] }): Promise<{ state: string; done: number; message: string | null } | { refused: string }> {
   return page.evaluate(
     async ({ d, options, all }) => {
       const scope = window as unknown as Scope;
@@ -82,7 +83,7 @@ function study(page: Page, d: StudyDesign, options: { device: Device; reuse?: bo
       while (scope.run.progress.state === 'running') await new Promise((r) => setTimeout(r, 50));
       return scope.run.progress;
     },
-    { d, options, all: ALL },
+    { d, options, all: options.items ?? ALL },
   );
 }
 
@@ -106,7 +107,7 @@ function stored(page: Page, database: string): Promise<CellResult[]> {
 describe.each(['wasm', 'webgpu'] as const)('on %s', (device) => {
   test('a study with shared prefixes answers as one without', async () => {
     const visit = await visitLab(browser, served.url);
-    const change = device === 'webgpu' ? { scenarios: ['en-en', 'en-x'] as StudyDesign['scenarios'], languages: ['de'] as Language[] } : { measures: ['answer', 'oracle', 'alignment', 'relevance'] as StudyDesign['measures'] };
+    const change = device === 'webgpu' ? { scenarios: ['en-en', 'en-x'] as StudyDesign['scenarios'], languages: ['de'] as Language[] } : { measures: ['answer', 'oracle', 'alignment', 'relevance', 'patching'] as StudyDesign['measures'] };
     const shared = await study(visit.page, design('shared', change), { device });
     expect(shared).toMatchObject({ state: 'done', message: null });
     expect(await study(visit.page, design('whole', change), { device, reuse: false })).toMatchObject({ state: 'done' });
@@ -118,6 +119,12 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', (device) => {
     expect(a.every((r) => r.oracle?.sentences === 4 || r.oracle?.sentences === 3)).toBe(true);
     expect(a.filter((r) => r.questionLanguage === 'en').every((r) => r.alignment?.every((c) => Math.abs(c - 1) < 1e-5))).toBe(true);
     expect(a.some((r) => r.questionLanguage !== 'en' && r.alignment?.some((c) => c < 0.999))).toBe(true);
+    if (device === 'wasm') {
+      expect(a.map((r) => r.patching)).toEqual(b.map((r) => r.patching));
+      expect(a.every((r) => r.patching?.layers.length === 4 && r.patching.groups.map((g) => g.group).join() === 'question,answerSpan,readout' && r.patching.other !== r.item)).toBe(true);
+      // the readout's last state is all that the logits are made of
+      expect(a.every((r) => r.patching!.groups.every((g) => g.group !== 'readout' || Math.abs((g.effects[3] ?? 1) - 1) < 1e-3))).toBe(true);
+    }
     if (device === 'wasm') expect(a.every((r) => r.mrd === null || (r.mrd?.layers === 3 && r.mrd.question <= 3)) && a.some((r) => r.mrd)).toBe(true);
     // optional files that a repository lacks are asked for and are no error
     expect(visit.errors.filter((e) => !e.includes('404'))).toEqual([]);
@@ -125,29 +132,43 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', (device) => {
   });
 });
 
-test('a page that is killed again and again loses no finished cell and changes no result', async () => {
+test('a page that is killed twenty times at random loses no finished cell and changes no result', async () => {
   const visit = await visitLab(browser, served.url);
   const { page } = visit;
-  await study(page, design('calm'), { device: 'wasm' });
-  const calm = (await stored(page, 'calm')).map(substance);
+  // 4 paragraphs of 2 questions in 5 pairs: 40 cells, on most of which a kill lands.
+  const pool = items(4);
+  const change = { items: pool.map((i) => i.id), measures: ['answer', 'oracle', 'alignment', 'patching'] as StudyDesign['measures'] };
+  await study(page, design('calm', change), { device: 'wasm', items: pool });
+  const calm = await stored(page, 'calm');
+  expect(calm).toHaveLength(40);
+  const random = seeded(20);
   const seen = new Map<string, string>();
-  for (let kill = 0; kill < 4; kill++) {
-    await study(page, design('killed'), { device: 'wasm', wait: false });
-    await page.waitForFunction((n) => (window as unknown as Scope).run.progress.done >= n, seen.size + 2 + kill, { timeout: 60_000 });
+  const losses: number[] = [];
+  for (let kill = 0; kill < 20; kill++) {
+    const before = seen.size;
+    await study(page, design('killed', change), { device: 'wasm', wait: false, items: pool });
+    // After none, one or two more cells, or some moment later: while it loads, runs, stores or scores.
+    await page.waitForFunction((n) => (window as unknown as Scope).run.progress.done >= n, Math.min(39, before + Math.floor(random() * 3)), { timeout: 60_000 });
+    await page.evaluate((ms) => new Promise((later) => setTimeout(later, ms)), Math.floor(random() * 40));
+    const told = await page.evaluate(() => (window as unknown as Scope).run.progress.done);
     await page.reload();
     await page.waitForFunction(() => 'lab' in window);
     await page.evaluate(() => Object.assign(window, { own: (window as unknown as { lab: LabClient }).lab.another() }));
     const now = await stored(page, 'killed');
-    // what was there is there, with the very time it was finished at
+    // what was reported as done is there, with the very time it was finished at
+    expect(now.length).toBeGreaterThanOrEqual(told);
     for (const [id, time] of seen) expect(now.find((r) => r.id === id)?.time).toBe(time);
     for (const r of now) seen.set(r.id, r.time);
+    losses.push(now.length - before);
   }
-  expect(await study(page, design('killed'), { device: 'wasm' })).toMatchObject({ state: 'done', done: 20 });
+  expect(losses.filter((n) => n > 0).length).toBeGreaterThan(5);
+  expect(await study(page, design('killed', change), { device: 'wasm', items: pool })).toMatchObject({ state: 'done', done: 40 });
   const end = await stored(page, 'killed');
   for (const [id, time] of seen) expect(end.find((r) => r.id === id)?.time).toBe(time);
-  expect(end.map(substance).map((s) => s.replaceAll('killed', 'calm'))).toEqual(calm);
+  const told = (r: CellResult): unknown => [substance({ ...r, study: '' }), r.patching, r.alignment];
+  expect(end.map(told)).toEqual(calm.map(told));
   await visit.close();
-});
+}, 900_000);
 
 test('a second tab is told that the study runs; pausing, going on and cancelling', async () => {
   const visit = await visitLab(browser, served.url);
