@@ -1,16 +1,6 @@
 /** What the mechanism's views show, as fields of a link: a link reopens the same map and the same sweep. Read with checks, never with trust. */
 import type { RelevanceRule, RelevanceTarget } from '../probe/relevance';
-import type { Language } from '../types';
-import { isLanguage, LIMITS, whole } from './view';
-
-export interface MechanismView {
-  /** Set where a map was on show: a page that opens the link computes it again. */
-  rule?: RelevanceRule;
-  target?: RelevanceTarget;
-  /** Set where a sweep was on show: the question whose states were put in. */
-  clean?: { item: string; language: Language };
-  match?: 'last' | 'mean';
-}
+import { isLanguage, LIMITS, whole, type MechanismView } from './view';
 
 const RULES: readonly RelevanceRule[] = ['attnlrp', 'cp-lrp', 'gradient'];
 /** Most generated tokens that a target may lie behind. */

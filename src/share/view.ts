@@ -1,9 +1,19 @@
 /** The state of a view: what was looked at, not what came out. Part of links and of records; read with clamps, never with trust. */
-import type { MechanismView } from './mechanism';
+import type { RelevanceRule, RelevanceTarget } from '../probe/relevance';
 import { GROUPS, LANGUAGES, type Language, type TokenGroup } from '../types';
 
 export const PROJECTIONS = ['joint-pca', 'layer-pca', 'plane'] as const;
 export type Projection = (typeof PROJECTIONS)[number];
+
+/** What the relevance and patching views show. */
+export interface MechanismView {
+  /** Set where a map was on show: a page that opens the link computes it again. */
+  rule?: RelevanceRule;
+  target?: RelevanceTarget;
+  /** Set where a sweep was on show: the question whose states were put in. */
+  clean?: { item: string; language: Language };
+  match?: 'last' | 'mean';
+}
 
 export interface ViewState {
   /** Which of the page's views is open; a plain word, unknown ones are for the page to ignore. */

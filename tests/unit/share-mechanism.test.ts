@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { RelevanceTarget } from '../../src/probe/relevance';
 import { makeLink, parseLink, type ProbeLink } from '../../src/share/link';
 import { joinRecord, makeRecord, packRecord, splitRecord, unpackRecord, type LabRecord, type RecordedRun } from '../../src/share/record';
-import type { MechanismView } from '../../src/share/mechanism';
+import type { MechanismView } from '../../src/share/view';
 import { probe } from '../fixtures/share/probe';
 
 const link = (mechanism: MechanismView): ProbeLink => ({ version: 1, ask: { kind: 'item', set: 'world', item: 'a-0', contextLanguage: 'en', questionLanguage: 'th' }, models: [], view: { tab: 'relevance', token: 7, threshold: 0.9, mechanism } });
