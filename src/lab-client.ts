@@ -32,6 +32,7 @@ import type {
   ModelRef,
   Probe,
   ProbeOptions,
+  PromptView,
   SelfTest,
   StorageReport,
 } from './types';
@@ -95,6 +96,13 @@ export class LabClient implements LabApi {
     return this.call('items', [set], calls);
   }
 
+  /** What a typed name or a pasted address stands for. `host`: a base address with the hub's layout, for names without one. */
+  async reference(text: string | ModelRef, host?: string): Promise<ModelRef> {
+    const { parseRef } = await import('./models/reference');
+    const ref = parseRef(text);
+    return host && !ref.host && !/^(bundled|files):/.test(ref.id) ? parseRef({ ...ref, host }) : ref;
+  }
+
   /** The files a repository offers, their sizes, what speaks against each, and which one `load` would take and why. */
   options(ref: ModelRef | string, options: LoadOptions = {}, calls: Calls = {}): Promise<ModelOption[]> {
     return this.call('options', [ref, options], calls);
@@ -122,6 +130,12 @@ export class LabClient implements LabApi {
   async answer(ask: Ask, options: AnswerOptions & Calls = {}, calls: Calls = {}): Promise<Answer> {
     await this.revive();
     return this.call('answer', [ask, plain(options)], { ...callsOf(options), ...calls });
+  }
+
+  /** The prompt as the loaded model would read it: shown, and edited, before anything runs. */
+  async prompt(ask: Ask, calls: Calls = {}): Promise<PromptView> {
+    await this.revive();
+    return this.call('prompt', [ask], calls);
   }
 
   async probe(ask: Ask, options: ProbeOptions & Calls = {}, calls: Calls = {}): Promise<Probe> {
@@ -202,7 +216,10 @@ export class LabClient implements LabApi {
   /** WebGPU against WASM, layer by layer. */
   async compareDevices(ask: Ask | null = null, calls: Calls = {}): Promise<SelfTest> {
     await this.revive();
-    return this.call('compareDevices', [ask], calls);
+    const loaded = this.current;
+    const selfTest = await this.call<SelfTest>('compareDevices', [ask], calls);
+    if (loaded && this.current === loaded) this.current = { ...loaded, selfTest, provenance: { ...loaded.provenance, selfTest } };
+    return selfTest;
   }
 
   storage(calls: Calls = {}): Promise<StorageReport> {

@@ -36,6 +36,7 @@ import type {
   ModelRef,
   Probe,
   ProbeOptions,
+  PromptView,
   Provenance,
   SelfTest,
   StorageReport,
@@ -157,6 +158,14 @@ export class Lab implements LabApi {
       const prompt = makePrompt(resolved, open.tokenizer, this.bundled());
       return this.generate(open, prompt, resolved, options.maxTokens ?? MAX_TOKENS, signal, call.onToken);
     });
+  }
+
+  /** The prompt of an ask as the loaded model would read it, without running anything. Waits for nobody. */
+  async prompt(ask: Ask, call: Calls = {}): Promise<PromptView> {
+    const { open } = this.need();
+    const resolved = await this.resolve(ask, call.signal ?? new AbortController().signal);
+    const { kind, text, editable, tokens, spans, notes } = makePrompt(resolved, open.tokenizer, this.bundled());
+    return { kind, text, editable, tokens, spans, notes };
   }
 
   /** Answers, then reads every layer over prompt and answer in one run. */

@@ -44,8 +44,25 @@ export interface PromptOptions {
   /** 'chat' uses the model's own template; 'completion' the documented plain prompt for base models. Default: what the model has. */
   kind?: 'chat' | 'completion';
   shots?: number;
-  /** A prompt edited by the reader; replaces the built one. Spans are searched in it and may be lost. */
+  /**
+   * A prompt edited by the reader; replaces the built one (of a chat: the last user turn). `{context}` and `{question}` in it
+   * stand for the texts asked about; without these marks the texts are searched in it, and their spans may be lost.
+   */
   text?: string;
+}
+
+/** A prompt as it would be read, shown before it is. */
+export interface PromptView {
+  kind: 'chat' | 'completion';
+  /** Everything the model reads, template and examples included. */
+  text: string;
+  /** The part that `PromptOptions.text` replaces. */
+  editable: string;
+  tokens: TokenInfo[];
+  /** Whether the text stands in the prompt as it was asked about: false after an edit that changed it. */
+  spans: { context: boolean; question: boolean };
+  /** What the reader should know. */
+  notes: string[];
 }
 
 export interface TokenInfo {

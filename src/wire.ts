@@ -25,6 +25,7 @@ import type {
   Probe,
   ProbeOptions,
   Progress,
+  PromptView,
   SelfTest,
   StorageReport,
   TokenInfo,
@@ -49,6 +50,7 @@ export interface LabApi {
   load(ref: ModelRef | string, options?: LoadOptions, call?: Calls): Promise<LoadedModel>;
   model(call?: Calls): Promise<LoadedModel | null>;
   answer(ask: Ask, options?: AnswerOptions, call?: Calls): Promise<Answer>;
+  prompt(ask: Ask, call?: Calls): Promise<PromptView>;
   probe(ask: Ask, options?: ProbeOptions, call?: Calls): Promise<Probe>;
   relevance(ask: Ask, options?: RelevanceOptions, call?: Calls): Promise<Relevance>;
   patch(ask: Ask, options: PatchOptions, call?: Calls): Promise<Patching>;

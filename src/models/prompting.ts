@@ -27,6 +27,13 @@ export interface Prompt {
   notes: string[];
 }
 
+/** A prompt with what its reader may change, and whether the texts asked about still stand in it. */
+export interface EditablePrompt extends Prompt {
+  /** The part that an edit replaces. */
+  editable: string;
+  spans: { context: boolean; question: boolean };
+}
+
 interface Rendered {
   built: ReturnType<typeof promptFor>;
   /** As the tokenizer normalises it. */
@@ -69,7 +76,7 @@ export function promptIds(ask: PlainAsk, tokenizer: TextTokenizer, bundled: bool
 }
 
 /** @throws LabError 'empty-question' | 'bad-input' */
-export function makePrompt(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boolean): Prompt {
+export function makePrompt(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boolean): EditablePrompt {
   const { built, context, text, ids, notes } = render(ask, tokenizer, bundled);
   const offset = offsetOf(built.text, text);
   if (offset === null) notes.push('The chat template changes the text; its context and question could not be located.');
@@ -82,7 +89,16 @@ export function makePrompt(ask: PlainAsk, tokenizer: TextTokenizer, bundled: boo
   }
   if (ask.answer && ranges.context) ranges.answerSpan = answerRange(ask.answer, ask.context, context, ranges.context, notes);
 
-  return { text, ids, tokens: tokensOf(text, ids, ranges, tokenizer, notes), kind: built.kind, stops: built.stop, notes };
+  return {
+    text,
+    ids,
+    tokens: tokensOf(text, ids, ranges, tokenizer, notes),
+    kind: built.kind,
+    editable: built.text,
+    spans: { context: ranges.context !== null, question: ranges.question !== null },
+    stops: built.stop,
+    notes,
+  };
 }
 
 /**

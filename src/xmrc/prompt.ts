@@ -5,30 +5,17 @@
  * Nothing here knows a tokenizer or a chat template: a prompt is an ordered list of pieces, each with its token group, and for
  * chat models the turns that the model's own template wraps.
  */
-import type { Language, PromptOptions, TokenGroup } from '../types';
-import { cpLength, utf16ToCp } from './codepoints';
+import type { Language, PromptOptions } from '../types';
+import { cpLength } from './codepoints';
+import { piecesOfEdited } from './prompt-edited';
+import type { BuiltPrompt, PieceGroup, PromptPiece, Range, Turn } from './prompt-types';
 
-export type PieceGroup = Extract<TokenGroup, 'template' | 'context' | 'question'>;
-export interface PromptPiece {
-  text: string;
-  group: PieceGroup;
-}
+export type { BuiltPrompt, PieceGroup, PromptPiece, Range, Turn } from './prompt-types';
 
 export interface Shot {
   context: string;
   question: string;
   answer: string;
-}
-
-export interface Turn {
-  role: 'user' | 'assistant';
-  content: string;
-}
-
-/** Code points, end exclusive. */
-export interface Range {
-  start: number;
-  end: number;
 }
 
 export interface PromptSpec {
@@ -43,20 +30,6 @@ export interface PromptSpec {
   language?: Language;
   /** Completion only: 'labelled' (default) or 'bare', the form the bundled base model was trained on: context, blank line, question. */
   form?: 'labelled' | 'bare';
-}
-
-export interface BuiltPrompt {
-  kind: 'chat' | 'completion';
-  /** In order; their texts joined are `text`. For chat this is the last user turn's content only. */
-  pieces: PromptPiece[];
-  text: string;
-  /** Where context and question stand in `text`; null when an edited prompt no longer holds them. */
-  context: Range | null;
-  question: Range | null;
-  /** Chat only: all turns, examples first, ending with the user turn whose content is `text`. */
-  turns: Turn[] | null;
-  /** Text that ends an answer besides the model's own stop tokens. A completion would go on with the next example. */
-  stop: string[];
 }
 
 /** Between context and question, and between the instruction and the context. */
@@ -172,42 +145,6 @@ function join(kind: BuiltPrompt['kind'], all: PromptPiece[]): BuiltPrompt {
   return { kind, pieces, text: pieces.map((p) => p.text).join(''), context: range('context'), question: range('question'), turns: null, stop: [] };
 }
 
-/**
- * A prompt edited by the reader: context and question are looked for in it, the context first and the question after it (else
- * anywhere); what is not found has a null range and its tokens stay in the template group.
- */
-export function piecesOfEdited(text: string, context: string, question: string, kind: BuiltPrompt['kind'] = 'completion'): BuiltPrompt {
-  const c = context ? text.indexOf(context) : -1;
-  let q = question ? text.indexOf(question, c < 0 ? 0 : c + context.length) : -1;
-  if (q < 0 && question) {
-    const earlier = text.indexOf(question);
-    if (earlier >= 0 && (c < 0 || earlier + question.length <= c)) q = earlier;
-  }
-  const found = [
-    { at: c, length: context.length, group: 'context' as const },
-    { at: q, length: question.length, group: 'question' as const },
-  ].filter((f) => f.at >= 0).sort((a, b) => a.at - b.at);
-  const pieces: PromptPiece[] = [];
-  let i = 0;
-  for (const f of found) {
-    if (f.at > i) pieces.push({ text: text.slice(i, f.at), group: 'template' });
-    pieces.push({ text: text.slice(f.at, f.at + f.length), group: f.group });
-    i = f.at + f.length;
-  }
-  if (i < text.length) pieces.push({ text: text.slice(i), group: 'template' });
-  const range = (at: number, length: number): Range | null =>
-    at < 0 ? null : { start: utf16ToCp(text, at), end: utf16ToCp(text, at + length) };
-  return {
-    kind,
-    pieces,
-    text,
-    context: range(c, context.length),
-    question: range(q, question.length),
-    turns: kind === 'chat' ? [{ role: 'user', content: text }] : null,
-    stop: kind === 'chat' ? [] : ['\n'],
-  };
-}
-
 /** What `Ask.prompt` asks for, on a model of which these facts are known. */
 export function promptFor(
   context: string,
@@ -216,11 +153,15 @@ export function promptFor(
   model: { hasChatTemplate: boolean; bundled: boolean },
 ): BuiltPrompt {
   const kind = options?.kind ?? (model.hasChatTemplate ? 'chat' : 'completion');
-  if (options?.text !== undefined) return piecesOfEdited(options.text, context, question, kind);
-  return buildPrompt(context, question, {
+  const built = buildPrompt(context, question, {
     kind,
     shots: options?.shots ?? 0,
     instruct: !model.bundled,
     form: model.bundled ? 'bare' : 'labelled',
   });
+  if (options?.text === undefined) return built;
+  const edited = piecesOfEdited(options.text, context, question, kind);
+  // A chat's examples are turns of their own, which an edit of the last one leaves alone; a completion's stand in the text.
+  if (edited.turns && built.turns) edited.turns = [...built.turns.slice(0, -1), ...edited.turns];
+  return edited;
 }

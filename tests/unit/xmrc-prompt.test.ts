@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cpLength, cpSlice, cpToUtf16, utf16ToCp } from '../../src/xmrc/codepoints';
-import { buildPrompt, EXAMPLES, INSTRUCTION, LABELS, piecesOfEdited, promptFor } from '../../src/xmrc/prompt';
+import { buildPrompt, EXAMPLES, INSTRUCTION, LABELS, promptFor } from '../../src/xmrc/prompt';
+import { frameOf, piecesOfEdited } from '../../src/xmrc/prompt-edited';
 import { LANGUAGES } from '../../src/types';
 
 const context = '𝔸bc 🦊 jumps.';
@@ -74,5 +75,39 @@ describe('an edited prompt', () => {
     expect(p.context).toEqual({ start: 0, end: 12 });
     expect(p.pieces.map((x) => x.text).join('')).toBe(p.text);
     expect(piecesOfEdited('', '', '').pieces).toEqual([]);
+  });
+});
+
+describe('a frame', () => {
+  it('is what an edit leaves when passage and question still stand in it, and holds any other', () => {
+    const frame = frameOf(`Read this. ${context}\nNow: ${question} In one word.`, context, question);
+    expect(frame).toBe('Read this. {context}\nNow: {question} In one word.');
+    const p = piecesOfEdited(frame!, 'Another text.', 'Why?');
+    expect(p.text).toBe('Read this. Another text.\nNow: Why? In one word.');
+    expect(cpSlice(p.text, p.context!.start, p.context!.end)).toBe('Another text.');
+    expect(cpSlice(p.text, p.question!.start, p.question!.end)).toBe('Why?');
+  });
+  it('is none when either was changed', () => {
+    expect(frameOf(`${context} Who?`, context, question)).toBeNull();
+    expect(frameOf(question, context, question)).toBeNull();
+    expect(frameOf(question, '', question)).toBeNull();
+  });
+  it('places the mark, not the same words elsewhere', () => {
+    const p = piecesOfEdited('Why? {question} {context}', 'Why not?', 'Why?');
+    expect(p.question).toEqual({ start: 5, end: 9 });
+    expect(p.context).toEqual({ start: 10, end: 18 });
+    expect(p.text).toBe('Why? Why? Why not?');
+  });
+  it('fills no mark that the texts themselves hold', () => {
+    const p = piecesOfEdited('{context}|{question}', 'a {question} b', 'c');
+    expect(p.text).toBe('a {question} b|c');
+    expect(p.question).toEqual({ start: 15, end: 16 });
+  });
+  it('keeps the examples of a chat', () => {
+    const model = { hasChatTemplate: true, bundled: false };
+    const p = promptFor(context, question, { shots: 2, text: 'Say {question} of {context}' }, model);
+    expect(p.turns?.length).toBe(5);
+    expect(p.turns?.slice(0, 4)).toEqual(promptFor(context, question, { shots: 2 }, model).turns?.slice(0, 4));
+    expect(p.turns?.[4].content).toBe(`Say ${question} of ${context}`);
   });
 });

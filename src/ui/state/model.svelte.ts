@@ -20,6 +20,11 @@ class Model {
   progress: Progress | null = $state.raw(null);
   loaded: LoadedModel | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
+  /** Whether the next load keeps float activations under 4-bit products. */
+  precise = $state(false);
+  /** The other device's word on the loaded model, while it is being asked for and after. */
+  comparing = $state(false);
+  comparison: Trouble | null = $state.raw(null);
   #listening = false;
   #turn = 0;
   #abort: AbortController | null = null;
@@ -55,7 +60,7 @@ class Model {
 
   #coming: Promise<void> | null = null;
 
-  load(ref: ModelRef | string | null = this.wanted, precise = false): Promise<void> {
+  load(ref: ModelRef | string | null = this.wanted, precise = ref === this.wanted && this.precise): Promise<void> {
     return (this.#coming = ref ? this.#load(ref, precise) : this.start());
   }
 
@@ -64,6 +69,8 @@ class Model {
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
     this.wanted = ref;
+    this.precise = precise;
+    this.comparison = null;
     this.status = 'loading';
     this.trouble = null;
     this.loaded = null;
@@ -85,6 +92,23 @@ class Model {
       if (turn === this.#turn) this.#fail(error);
     } finally {
       if (turn === this.#turn) this.progress = null;
+    }
+  }
+
+  /** The loaded model on the other device, layer by layer; what is found joins the self-test and every record from now on. */
+  async compareDevices(): Promise<void> {
+    const { loaded } = this;
+    if (!loaded || this.comparing) return;
+    this.comparing = true;
+    this.comparison = null;
+    try {
+      const selfTest = await (await getLab()).compareDevices();
+      if (this.loaded === loaded) this.loaded = { ...loaded, selfTest, provenance: { ...loaded.provenance, selfTest } };
+    } catch (error) {
+      const trouble = toTrouble(error);
+      if (this.loaded === loaded && !isQuiet(trouble)) this.comparison = trouble;
+    } finally {
+      this.comparing = false;
     }
   }
 

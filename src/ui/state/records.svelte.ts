@@ -1,6 +1,8 @@
 /** Records: the ones that ship, the ones the reader drops, and this view as a file. The reading and writing of them is fetched when first needed. */
+import type { Ask } from '../../types';
 import { toTrouble } from '../lab-api';
 import { compare } from './compare.svelte';
+import { prompt } from './prompt.svelte';
 import { run } from './run.svelte';
 import { view, viewState, applyViewState } from './view.svelte';
 import type { LabRecord } from '../../share/record';
@@ -71,6 +73,7 @@ class Records {
     const { ask } = first.probe;
     if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
     if (ask.questionLanguage) view.questionLanguage = ask.questionLanguage;
+    prompt.take(ask.prompt, textsOf(ask));
     if ('item' in ask) {
       view.mode = 'item';
       if (ask.set) view.set = ask.set;
@@ -93,6 +96,12 @@ class Records {
     const bytes = packRecord(record, { states });
     save('passage-record.zip', new Blob([bytes as Uint8Array<ArrayBuffer>], { type: 'application/zip' }));
   }
+}
+
+function textsOf(ask: Ask): { context: string; question: string } | null {
+  if (!('item' in ask)) return { context: ask.context, question: ask.question };
+  if (typeof ask.item === 'string') return null;
+  return { context: ask.item.context[ask.contextLanguage] ?? '', question: ask.item.question[ask.questionLanguage] ?? '' };
 }
 
 export const records = new Records();

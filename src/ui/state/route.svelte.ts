@@ -8,6 +8,7 @@ import { makeLink, needs, parseLink, type Need, type ProbeLink } from '../../sha
 import type { Read } from '../../share/result';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
+import { prompt } from './prompt.svelte';
 import { records } from './records.svelte';
 import { run } from './run.svelte';
 import { applyViewState, view, viewState } from './view.svelte';
@@ -50,6 +51,7 @@ class Route {
       if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
       if (ask.questionLanguage) view.questionLanguage = ask.questionLanguage;
       view.mode = ask.kind;
+      prompt.take(ask.prompt, ask.kind === 'text' ? ask : null);
       if (ask.kind === 'text') view.text = { context: ask.context, question: ask.question };
       else {
         view.item = ask.item;
@@ -100,11 +102,12 @@ class Route {
   make(hide: string[] = []): Read<string> {
     const main = run.shown?.main;
     const sketch = main ? sketchProbe(main) : null;
+    const how = { contextLanguage: view.contextLanguage, questionLanguage: view.questionLanguage, ...(prompt.options ? { prompt: prompt.options } : {}) };
     const ask: ProbeLink['ask'] =
       view.mode === 'text'
-        ? { kind: 'text', ...$state.snapshot(view.text), contextLanguage: view.contextLanguage, questionLanguage: view.questionLanguage }
+        ? { kind: 'text', ...$state.snapshot(view.text), ...how }
         : view.item
-          ? { kind: 'item', set: view.set, item: view.item, contextLanguage: view.contextLanguage, questionLanguage: view.questionLanguage }
+          ? { kind: 'item', set: view.set, item: view.item, ...how }
           : null;
     const loaded = main?.model ?? model.loaded;
     return makeLink(

@@ -6,6 +6,7 @@ import { LANGUAGES, type Answer, type Ask, type Language, type LensCell, type Pr
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
+import { fitsOthers, prompt } from './prompt.svelte';
 import { view } from './view.svelte';
 
 export interface Shown {
@@ -41,6 +42,7 @@ class Run {
   current: boolean = $derived.by(() => {
     const { asked } = this;
     if (!asked || asked.contextLanguage !== view.contextLanguage || asked.questionLanguage !== view.questionLanguage) return false;
+    if (JSON.stringify(asked.prompt) !== JSON.stringify(prompt.options)) return false;
     if ('item' in asked) return view.mode === 'item' && view.item === (typeof asked.item === 'string' ? asked.item : asked.item.id);
     return view.mode === 'text' && asked.context === view.text.context && asked.question === view.text.question;
   });
@@ -56,8 +58,9 @@ class Run {
   /** What the controls say now; null while there is nothing to ask. */
   ask(): Ask | null {
     const { contextLanguage, questionLanguage } = view;
-    if (view.mode === 'text') return { ...$state.snapshot(view.text), contextLanguage, questionLanguage };
-    return items.item ? { item: items.item, set: view.set, contextLanguage, questionLanguage } : null;
+    const how = { contextLanguage, questionLanguage, ...(prompt.options ? { prompt: prompt.options } : {}) };
+    if (view.mode === 'text') return { ...$state.snapshot(view.text), ...how };
+    return items.item ? { item: items.item, set: view.set, ...how } : null;
   }
 
   show(shown: Shown): void {
@@ -89,7 +92,7 @@ class Run {
       if (!mine()) return;
       this.answer = main.answer;
       this.shown = { source: 'live', main, others: [] };
-      if ('item' in ask && ask.questionLanguage !== 'en') await this.#add(ask, ['en'], signal, mine);
+      if ('item' in ask && ask.questionLanguage !== 'en' && fitsOthers(ask)) await this.#add(ask, ['en'], signal, mine);
     });
     if (this.status === 'idle') this.ondone?.(named);
   }
@@ -109,6 +112,10 @@ class Run {
   async compare(): Promise<void> {
     const ask = this.shown?.main.ask;
     if (!ask || !('item' in ask)) return;
+    if (!fitsOthers(ask)) {
+      this.trouble = { code: 'bad-input', message: ONE_QUESTION, hint: 'Keep both as they are in the prompt, or write {question} where the question goes.' };
+      return;
+    }
     const known = new Set(this.probes.map((p) => p.ask.questionLanguage));
     const item = typeof ask.item === 'string' ? items.current.find((i) => i.id === ask.item) : ask.item;
     const wanted = LANGUAGES.filter((l) => !known.has(l) && item?.question[l]);
@@ -150,6 +157,7 @@ class Run {
   }
 }
 
+const ONE_QUESTION = 'The edited prompt changed the passage or the question: it cannot be asked in other languages.';
 const rank = (p: Probe): number => LANGUAGES.indexOf(p.ask.questionLanguage ?? 'tr');
 const englishFirst = (a: Probe, b: Probe): number => rank(a) - rank(b);
 
