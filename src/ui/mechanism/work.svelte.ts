@@ -1,11 +1,25 @@
-/** Relevance and patching of what is on show: started by a click, stopped by another, kept until something else is asked. */
+/** Relevance and patching of what is on show, in both slots: started by a click, stopped by another, kept until something else is asked. */
+import type { LabClient } from '../../lab-client';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from '../../lab-mechanism';
 import type { RecordedRun } from '../../share/record';
 import type { Ask, Probe, Progress } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
+import { compare } from '../state/compare.svelte';
 import type { Calls } from '../../wire';
+import { choice } from './choice.svelte';
+import { fromRecorded, fromRecordedPatch, toRecorded, toRecordedPatch } from './restore';
 
-class Work<Options, Result> {
+export type Slot = 'A' | 'B';
+
+/** The lab that has the slot's model. */
+export async function labOf(slot: Slot): Promise<LabClient> {
+  if (slot === 'A') return getLab();
+  const lab = await compare.lab();
+  if (!lab) throw new Error('No model B is chosen.');
+  return lab;
+}
+
+export class Work<Options, Result> {
   status: 'idle' | 'running' | 'failed' = $state('idle');
   progress: Progress | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
@@ -14,7 +28,15 @@ class Work<Options, Result> {
   #turn = 0;
   #abort: AbortController | null = null;
 
-  constructor(private readonly ask: (ask: Ask, options: Options, calls: Calls) => Promise<Result>) {}
+  constructor(
+    private readonly ask: (ask: Ask, options: Options, calls: Calls) => Promise<Result>,
+    private readonly ondone: () => void = () => undefined,
+  ) {}
+
+  /** The result, if it is of this probe. */
+  of(probe: Probe | null): Result | null {
+    return probe !== null && this.result?.of === probe ? this.result.value : null;
+  }
 
   async run(of: Probe, options: Options): Promise<void> {
     const turn = ++this.#turn;
@@ -32,6 +54,7 @@ class Work<Options, Result> {
       if (!mine()) return;
       this.result = { of, value };
       this.status = 'idle';
+      this.ondone();
     } catch (error) {
       if (!mine()) return;
       const trouble = toTrouble(error);
@@ -40,39 +63,45 @@ class Work<Options, Result> {
     }
   }
 
+  /** Asks it to end; what a stopped sweep has still arrives. */
   cancel(): void {
+    this.#abort?.abort();
+  }
+
+  put(of: Probe, value: Result): void {
     this.#turn++;
     this.#abort?.abort();
     this.status = 'idle';
+    this.trouble = null;
+    this.result = { of, value };
+    this.ondone();
   }
 }
 
-export const relevance = new Work<RelevanceOptions, Relevance>(async (ask, options, calls) => (await getLab()).relevance(ask, options, calls));
-export const patching = new Work<PatchOptions, Patching>(async (ask, options, calls) => (await getLab()).patch(ask, options, calls));
+const relevanceOf = (slot: Slot) =>
+  new Work<RelevanceOptions, Relevance>(
+    async (ask, options, calls) => (await labOf(slot)).relevance(ask, options, calls),
+    () => (choice.map = true),
+  );
+const patchingOf = (slot: Slot) =>
+  new Work<PatchOptions, Patching>(
+    async (ask, options, calls) => (await labOf(slot)).patch(ask, { ...options, partial: true }, calls),
+    () => (choice.sweep = true),
+  );
+export const relevance: Record<Slot, Work<RelevanceOptions, Relevance>> = { A: relevanceOf('A'), B: relevanceOf('B') };
+export const patching: Record<Slot, Work<PatchOptions, Patching>> = { A: patchingOf('A'), B: patchingOf('B') };
 
 /** What of both belongs into a record of this probe. */
-export function recorded(probe: Probe): Pick<RecordedRun, 'relevance' | 'patch'> {
-  const r = relevance.result?.of === probe ? relevance.result.value : null;
-  const p = patching.result?.of === probe ? patching.result.value : null;
-  return {
-    ...(r
-      ? {
-          relevance: {
-            rule: r.rule,
-            target: { text: r.targets.map((t) => t.text).join(''), ids: r.targets.map((t) => t.id) },
-            values: r.relevance,
-            rows: r.layers + 1,
-            threshold: r.threshold,
-            mrd: r.mrd,
-            groupMrd: r.groupMrd,
-          },
-        }
-      : {}),
-    ...(p ? { patch: { clean: questionOf(p.cleanAsk), groups: p.groups.map((g) => g.group), layers: p.layers, effects: p.effects } } : {}),
-  };
+export function recorded(probe: Probe, slot: Slot = 'A'): Pick<RecordedRun, 'relevance' | 'patch'> {
+  const r = relevance[slot].of(probe);
+  const p = patching[slot].of(probe);
+  return { ...(r ? { relevance: toRecorded(r) } : {}), ...(p ? { patch: toRecordedPatch(p) } : {}) };
 }
 
-function questionOf(ask: Ask): string {
-  if (!('item' in ask)) return ask.question;
-  return typeof ask.item === 'string' ? ask.item : (ask.item.question[ask.questionLanguage] ?? ask.item.id);
+/** And back: a record's maps and sweeps are on show without a model. */
+export function restore({ slot, probe, relevance: r, patch: p }: RecordedRun): void {
+  const map = r && fromRecorded(probe, r);
+  if (map) relevance[slot].put(probe, map);
+  const sweep = p && fromRecordedPatch(probe, p);
+  if (sweep) patching[slot].put(probe, sweep);
 }

@@ -56,6 +56,15 @@ class Compare {
     }
   }
 
+  /** B's own lab with B loaded in it, for what else is asked of it; null where no B is chosen. */
+  async lab(): Promise<LabClient | null> {
+    const card = model.cards.find((c) => c.ref.id === this.wanted);
+    if (!card) return null;
+    const lab = (this.#lab ??= (await getLab()).another());
+    if ((await lab.model())?.card.ref.id !== card.ref.id) await lab.load($state.snapshot(card.ref), { device: view.device ?? undefined });
+    return lab;
+  }
+
   /** B as a record has it. */
   put(probe: Probe): void {
     if (!run.shown) return;

@@ -7,7 +7,8 @@ import { run } from './run.svelte';
 import { view, viewState, applyViewState } from './view.svelte';
 import type { LabRecord } from '../../share/record';
 import { save } from '../figures/save';
-import { recorded } from '../mechanism/work.svelte';
+import { choice } from '../mechanism/choice.svelte';
+import { recorded, restore } from '../mechanism/work.svelte';
 
 /** An entry of public/recordings/index.json. */
 interface Shelf {
@@ -69,6 +70,7 @@ class Records {
     run.show({ source: 'recorded', main: first.probe, others: rest.filter((r) => r.slot === 'A').map((r) => r.probe) });
     const b = rest.find((r) => r.slot === 'B');
     if (b) compare.put(b.probe);
+    for (const r of [first, b]) if (r) restore(r);
     if (!choose) return;
     const { ask } = first.probe;
     if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
@@ -83,6 +85,8 @@ class Records {
       view.text = { context: ask.context, question: ask.question };
     }
     applyViewState(record.view);
+    // what it showed is here already
+    choice.wantsMap = choice.wantsSweep = false;
   }
 
   async save(states: boolean): Promise<void> {
@@ -90,7 +94,7 @@ class Records {
     if (!shown) return;
     const { makeRecord, packRecord } = await import('../../share/record');
     const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
-    const both = compare.b ? [...runs, { slot: 'B' as const, probe: compare.b }] : runs;
+    const both = compare.b ? [...runs, { slot: 'B' as const, probe: compare.b, ...recorded(compare.b, 'B') }] : runs;
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
     const record = makeRecord(both, { view: viewState(), title: this.title });
     const bytes = packRecord(record, { states });

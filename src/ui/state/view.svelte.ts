@@ -1,4 +1,5 @@
 /** What the reader has chosen, and nothing that can be recomputed: this object is what a link carries. */
+import { applyMechanism, mechanismView } from '../mechanism/choice.svelte';
 import type { BasisKind } from '../../probe/projection';
 import type { ViewState } from '../../share/view';
 import type { Device, Language, Scenario, TokenGroup } from '../../types';
@@ -65,11 +66,13 @@ export function viewState(): ViewState {
     groups: [...view.paths],
     projection: view.projection,
     ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
+    ...mechanismView(),
     ...(view.range ? { range: [...view.range] } : {}),
   };
 }
 
 export function applyViewState(s: ViewState): void {
+  applyMechanism(s);
   const tab = TABS.find((t) => t === s.tab);
   if (tab) view.tab = tab;
   if (s.layer !== undefined) view.layer = s.layer;

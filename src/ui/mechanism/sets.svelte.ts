@@ -1,0 +1,106 @@
+/** Relevance and patching over many items: what is asked for, how far it is, what is there by now. It goes on while the reader looks elsewhere. */
+import type { PatchPair, PatchSet } from '../../probe/patch-set';
+import type { RelevanceSet } from '../../probe/relevance-set';
+import type { Match } from '../../probe/patching';
+import type { RelevanceRule, RelevanceTarget } from '../../probe/relevance';
+import { LANGUAGES, type Ask, type Item, type Language, type Progress } from '../../types';
+import { isQuiet, toTrouble, type Trouble } from '../lab-api';
+import { save } from '../figures/save';
+import { labOf, type Slot } from './work.svelte';
+
+export const SIZES = [20, 50, 100, 200] as const;
+
+/** What both sets are taken over. */
+class Over {
+  n: (typeof SIZES)[number] = $state(20);
+  /** Question languages: the asked one, or all in turn. */
+  languages: 'asked' | 'all' = $state('asked');
+}
+export const over = new Over();
+
+type Run<S> = (slot: Slot, calls: { signal: AbortSignal; onProgress: (p: Progress) => void; onItem: (soFar: S) => void; resume?: S }) => Promise<S>;
+
+export class SetWork<S extends RelevanceSet | PatchSet> {
+  busy = $state(false);
+  progress: Progress | null = $state.raw(null);
+  trouble: Trouble | null = $state.raw(null);
+  /** By slot, with what it is of in words. */
+  results: Partial<Record<Slot, { of: string; set: S }>> = $state.raw({});
+  #abort: AbortController | null = null;
+  #again: ((resume: boolean) => Promise<void>) | null = null;
+
+  /** Something was stopped and can go on. */
+  stopped: { code: string; message: string } | null = $derived.by(() => {
+    if (this.busy) return null;
+    for (const r of Object.values(this.results)) if (r.set.stopped) return r.set.stopped;
+    return null;
+  });
+
+  async run(slots: { slot: Slot; of: string }[], work: Run<S>): Promise<void> {
+    this.results = {};
+    this.#again = async (resume) => {
+      const abort = (this.#abort = new AbortController());
+      this.busy = true;
+      this.trouble = null;
+      try {
+        for (const { slot, of } of slots) {
+          const before = this.results[slot]?.set;
+          if (resume && before && !before.stopped) continue;
+          const keep = (set: S) => (this.results = { ...this.results, [slot]: { of, set } });
+          const set = await work(slot, { signal: abort.signal, onProgress: (p) => (this.progress = p), onItem: keep, ...(before ? { resume: before } : {}) });
+          keep(set);
+          if (set.stopped) break;
+        }
+      } catch (error) {
+        const trouble = toTrouble(error);
+        if (!isQuiet(trouble)) this.trouble = trouble;
+      } finally {
+        this.busy = false;
+        this.progress = null;
+      }
+    };
+    await this.#again(false);
+  }
+
+  goOn(): void {
+    void this.#again?.(true);
+  }
+
+  stop(): void {
+    this.#abort?.abort();
+  }
+}
+
+export const relevanceSets = new SetWork<RelevanceSet>();
+export const patchSets = new SetWork<PatchSet>();
+
+const languagesOf = (asked: Language): Language[] => (over.languages === 'asked' ? [asked] : LANGUAGES.filter((l) => l !== 'en'));
+
+/** `count` of a list, evenly spread over it. */
+export const spreadOver = <T>(list: readonly T[], count: number): T[] => (list.length <= count ? [...list] : Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)]));
+
+/** The asks of a set: items spread evenly over the item set, the question languages in turn. */
+export function asksOf(items: readonly Item[], set: string, contextLanguage: Language, questionLanguage: Language): Ask[] {
+  const languages = languagesOf(questionLanguage);
+  const able = items.filter((i) => i.context[contextLanguage] !== undefined && languages.some((l) => i.question[l] !== undefined));
+  return spreadOver(able, over.n).flatMap((item, i) => {
+    const language = languages[i % languages.length];
+    return item.question[language] === undefined ? [] : [{ item, set, contextLanguage, questionLanguage: language }];
+  });
+}
+
+export interface MapWish {
+  rule: RelevanceRule;
+  target: RelevanceTarget;
+}
+export const measureMaps = (asks: Ask[], wish: MapWish): Run<RelevanceSet> => async (slot, calls) => (await labOf(slot)).relevanceSet(asks, { ...wish, ...calls });
+export const measurePatches = (pairs: PatchPair[], match: Match | undefined): Run<PatchSet> => async (slot, calls) => (await labOf(slot)).patchSet(pairs, { ...(match ? { match } : {}), ...calls });
+
+/** Everything a set holds, as JSON; arrays as lists, numbers JSON has no word for as text. */
+export function saveSet(set: RelevanceSet | PatchSet, name: string): void {
+  const text = JSON.stringify(set, (_key, v: unknown) => {
+    if (ArrayBuffer.isView(v)) return [...(v as Float64Array)];
+    return typeof v === 'number' && !Number.isFinite(v) ? String(v) : v;
+  });
+  save(`${name}.json`, new Blob([text], { type: 'application/json' }));
+}
