@@ -250,13 +250,14 @@ export class LabClient implements LabApi {
   /**
    * Dropped or picked files in hub layout; returns the reference to load. A common first folder is taken off, so that a
    * whole model folder can be dropped.
+   * @param name to be found by again, `files:<name>`; default: a new one
    */
-  async addFiles(files: Iterable<File>): Promise<ModelRef> {
+  async addFiles(files: Iterable<File>, name?: string): Promise<ModelRef> {
     const list = [...files].map((file): [string, File] => [(file.webkitRelativePath || file.name).replace(/^\.?\//, ''), file]);
     if (list.length === 0) throw new LabError('bad-input', 'No files were given.');
     const root = list.map(([path]) => path).find((path) => /(^|\/)config\.json$/.test(path));
     const prefix = root ? root.slice(0, root.length - 'config.json'.length) : '';
-    const id = `drop-${this.files.size + 1}`;
+    const id = name ?? `drop-${this.files.size + 1}`;
     const entries = list.filter(([path]) => path.startsWith(prefix)).map(([path, file]): [string, File] => [path.slice(prefix.length), file]);
     this.files.set(id, entries);
     await this.remote?.setFiles(id, entries);

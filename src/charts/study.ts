@@ -199,7 +199,7 @@ export interface ScatterPoint {
   y: number;
   label: string;
   language?: string;
-  /** Same series, same fill; a second series is drawn hollow. */
+  /** Same series, same fill: the second is drawn hollow, any further one pale. Named above the plot where there are several. */
   series?: string;
   xInterval?: [number, number];
   yInterval?: [number, number];
@@ -210,6 +210,8 @@ export interface ScatterData {
   y: string;
   /** Statistics computed elsewhere (Spearman, bootstrap interval), in words. */
   note?: string;
+  /** Values there can be at all: a share has no axis below 0. */
+  limits?: { x?: [number, number]; y?: [number, number] };
 }
 
 /** Fewest points a line is fitted to. */
@@ -239,22 +241,33 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
   const height = options.height ?? Math.round(Math.max(280, Math.min(440, width * 0.6)));
   const plot: Box = { x: 44, y: 30, w: width - 44 - 16, h: height - 30 - 62 };
   const points = data.points.filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y));
-  const span = (pick: (p: ScatterPoint) => number[]): [number, number] => {
+  const span = (pick: (p: ScatterPoint) => number[], [least, most]: [number, number] = [-Infinity, Infinity]): [number, number] => {
     const v = points.flatMap(pick).filter(Number.isFinite);
     if (v.length === 0) return [0, 1];
     const lo = Math.min(...v);
     const hi = Math.max(...v);
     const pad = hi > lo ? (hi - lo) * 0.06 : 0.5;
-    return [lo - pad, hi + pad];
+    return [Math.max(least, lo - pad), Math.min(most, hi + pad)];
   };
-  const x = scaleLinear(span((p) => [p.x, ...(p.xInterval ?? [])]), [plot.x, plot.x + plot.w]).nice(5);
-  const y = scaleLinear(span((p) => [p.y, ...(p.yInterval ?? [])]), [plot.y + plot.h, plot.y]).nice(5);
+  const { limits } = data;
+  const x = scaleLinear(span((p) => [p.x, ...(p.xInterval ?? [])], limits?.x), [plot.x, plot.x + plot.w]).nice(5);
+  const y = scaleLinear(span((p) => [p.y, ...(p.yInterval ?? [])], limits?.y), [plot.y + plot.h, plot.y]).nice(5);
   const line = leastSquares(points);
   const series = [...new Set(points.map((p) => p.series ?? ''))];
   const taken: Box[] = points.map((p) => ({ x: x(p.x) - 5, y: y(p.y) - 5, w: 10, h: 10 }));
   const places = placeLabels(points.map((p) => ({ x: x(p.x), y: y(p.y), gap: 8, text: p.label, size: SIZE.small })), { x: 2, y: plot.y, w: width - 4, h: plot.h }, taken);
   const statement = data.note ?? (line ? `r = ${line.r.toFixed(2).replace('-', '−')} over ${line.n} points` : `${points.length} point${points.length === 1 ? '' : 's'}: ${points.length < FIT_MINIMUM ? 'fewer than five, so no line is fitted' : 'no spread, so no line is fitted'}`);
   const finding = options.label ?? `${data.y} against ${data.x}: ${statement}.`;
+  const looks = (k: number, colour: string) => ({ fill: k === 1 ? theme.background : colour, 'fill-opacity': k > 1 ? 0.35 : null, stroke: colour, 'stroke-width': 1.3 });
+  // right to left above the plot, as far as the axis' name
+  const least = textWidth(`↑ ${data.y}`, SIZE.text) + 24;
+  let right = width;
+  const legend = (series.length < 2 ? [] : [...series].reverse()).flatMap((name): SvgNode[] => {
+    const wide = textWidth(name, SIZE.small) * 1.04 + 22;
+    if (right - wide < least) return [];
+    right -= wide;
+    return [h('path', { d: markerPath(languageStyle('en').marker, right + 8, 16, 4), ...looks(series.indexOf(name), theme.ink) }), h('text', { x: right + 16, y: 20, 'font-size': SIZE.small, fill: theme.muted }, name)];
+  });
   const clipY = (xx: number): number => (line ? line.intercept + line.slope * xx : NaN);
   const [x0, x1] = span((p) => [p.x]);
   const clip = `scatter-${Math.round(width)}x${height}`;
@@ -268,6 +281,7 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
       finding,
       h('defs', {}, h('clipPath', { id: clip }, h('rect', { x: plot.x, y: plot.y, width: plot.w, height: plot.h }))),
       yAxis(plot, y, theme, { name: `↑ ${data.y}` }),
+      legend.length > 0 ? h('g', { class: 'legend', 'aria-hidden': 'true' }, legend) : null,
       h(
         'g',
         { class: 'axis', 'aria-hidden': 'true', 'font-size': SIZE.small, fill: theme.muted },
@@ -278,13 +292,13 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
       line ? h('path', { class: 'fit', 'clip-path': `url(#${clip})`, d: `M${num(x(x0))},${num(y(clipY(x0)))}L${num(x(x1))},${num(y(clipY(x1)))}`, stroke: theme.accent, 'stroke-width': 1.5, 'stroke-dasharray': '6 4' }) : null,
       points.map((p, i) => {
         const colour = p.language ? languageColour(theme, p.language) : theme.ink;
-        const hollow = series.indexOf(p.series ?? '') === 1;
+        const look = looks(series.indexOf(p.series ?? ''), colour);
         return h(
           'g',
           { class: 'mark point', 'data-language': p.language, 'data-series': p.series, role: 'img', 'aria-label': `${p.label}: ${data.x} ${short(p.x)}, ${data.y} ${short(p.y)}` },
           p.xInterval ? h('path', { d: `M${num(x(p.xInterval[0]))},${num(ys[i])}H${num(x(p.xInterval[1]))}`, stroke: colour, opacity: 0.45 }) : null,
           p.yInterval ? h('path', { d: `M${num(xs[i])},${num(y(p.yInterval[0]))}V${num(y(p.yInterval[1]))}`, stroke: colour, opacity: 0.45 }) : null,
-          h('path', { d: markerPath(languageStyle(p.language ?? 'en').marker, xs[i], ys[i], 4), fill: hollow ? theme.background : colour, stroke: colour, 'stroke-width': 1.3 }),
+          h('path', { d: markerPath(languageStyle(p.language ?? 'en').marker, xs[i], ys[i], 4), ...look }),
         );
       }),
       points.map((p, i) => {

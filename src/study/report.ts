@@ -56,11 +56,11 @@ export function summaryCsv(summary: Summary): string {
 export function layersCsv(summary: Summary): string | null {
   const lines = summary.rows.flatMap((r) => {
     const of = (measure: string, group: TokenGroup, curve: LayerCurve, flips: readonly number[] | null): (string | number | null)[][] =>
-      curve.layers.map((layer, k) => [r.model, r.scenario, r.contextLanguage, r.questionLanguage, measure, snake(group), layer, curve.mean[k], curve.sd[k], curve.n[k], flips?.[k] ?? null]);
+      curve.layers.map((layer, k) => [r.model, r.scenario, r.contextLanguage, r.questionLanguage, measure, snake(group), layer, curve.mean[k], curve.median[k], curve.sd[k], curve.n[k], flips?.[k] ?? null]);
     return [...(r.alignment ? of('question_alignment', 'question', r.alignment, null) : []), ...r.patching.flatMap((c) => of('patching_effect', c.group, c, c.flips))];
   });
   if (lines.length === 0) return null;
-  return csv([['model', 'scenario', 'context_language', 'question_language', 'measure', 'group', 'layer', 'mean', 'sd', 'n', 'flips'], ...lines]);
+  return csv([['model', 'scenario', 'context_language', 'question_language', 'measure', 'group', 'layer', 'mean', 'median', 'sd', 'n', 'flips'], ...lines]);
 }
 
 export function summaryJson(summary: Summary): string {

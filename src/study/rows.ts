@@ -3,12 +3,14 @@ import type { Match } from '../probe/patching';
 import type { Language, Scenario, TokenGroup } from '../types';
 import { ERROR_TYPES, type ErrorType } from '../xmrc/errors';
 import { SCORES, type Layered, type RowColumns, type Score } from './columns';
-import { estimateMeans, mean, sd, type BootstrapOptions, type Estimate } from './stats';
+import { estimateMeans, mean, quantile, sd, type BootstrapOptions, type Estimate } from './stats';
 
 /** Over the items that have the layer. */
 export interface LayerCurve {
   layers: number[];
   mean: number[];
+  /** Shares of a difference have wild outliers where the difference is small: their middle is what is shown. */
+  median: number[];
   sd: number[];
   n: number[];
 }
@@ -110,12 +112,14 @@ function oracleOf(hit: Float64Array, chance: Float64Array, control: Float64Array
 
 function layerCurve({ layers, values }: Layered, ran: readonly number[]): LayerCurve {
   const columns = layers.map((_, k) => ran.flatMap((i) => (Number.isFinite(values[i * layers.length + k]) ? [values[i * layers.length + k]] : [])));
-  return { layers: [...layers], mean: columns.map(mean), sd: columns.map(sd), n: columns.map((c) => c.length) };
+  return { layers: [...layers], mean: columns.map(mean), median: columns.map(median), sd: columns.map(sd), n: columns.map((c) => c.length) };
 }
 
-/** The layer of a curve with the largest mean; null where nothing was measured. */
+const median = (values: readonly number[]): number => (values.length === 0 ? NaN : quantile([...values].sort((a, b) => a - b), 0.5));
+
+/** The layer of a curve with the largest median; null where nothing was measured. */
 export function strongest(curve: PatchedCurve): { layer: number; effect: number; flips: number; n: number } | null {
   let best = -1;
-  for (let k = 0; k < curve.layers.length; k++) if (Number.isFinite(curve.mean[k]) && (best < 0 || curve.mean[k] > curve.mean[best])) best = k;
-  return best < 0 ? null : { layer: curve.layers[best], effect: curve.mean[best], flips: curve.flips[best], n: curve.n[best] };
+  for (let k = 0; k < curve.layers.length; k++) if (Number.isFinite(curve.median[k]) && (best < 0 || curve.median[k] > curve.median[best])) best = k;
+  return best < 0 ? null : { layer: curve.layers[best], effect: curve.median[best], flips: curve.flips[best], n: curve.n[best] };
 }

@@ -139,6 +139,13 @@ describe('marks', () => {
     expect(leastSquares(Array.from({ length: 6 }, (_, y) => ({ x: 1, y })))).toBeNull();
     expect(leastSquares(Array.from({ length: 6 }, (_, x) => ({ x, y: 2 * x + 1 })))).toMatchObject({ slope: 2, intercept: 1, r: 1, n: 6 });
   });
+  it('scatter keeps its axes within what can be, and names its series where there are two', () => {
+    const points = [0, 100, 50].map((v, i) => ({ x: v, y: 100 - v, label: `p${i}`, series: i % 2 ? 'post-trained' : 'base' }));
+    const svg = renderToString(scatterFit({ points, x: 'oracle', y: 'F1', limits: { x: [0, 100], y: [0, 100] } }, { width: 500, theme }).svg);
+    expect([...svg.matchAll(/>(−?\d+)</g)].map((m) => Number(m[1].replace('−', '-'))).filter((v) => v < 0 || v > 100)).toEqual([]);
+    expect(svg).toMatch(/class="legend".*>post-trained<.*>base</s);
+    expect(renderToString(scatterFit({ points: points.map((p) => ({ ...p, series: 'base' })), x: 'x', y: 'y' }, { width: 500, theme }).svg)).not.toContain('legend');
+  });
   it('small multiples share their scales and answer the pointer', async () => {
     const domain = trajectoryDomain(pair.paths);
     const chart = smallMultiples(

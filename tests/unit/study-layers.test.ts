@@ -81,8 +81,9 @@ describe('rows', () => {
     expect(question.sd[1]).toBeCloseTo(Math.sqrt(0.02), 12);
     expect(question.flips).toEqual([0, 0.4, 0]);
     expect(row.patching.find((c) => c.group === 'readout')).toMatchObject({ match: 'each', n: [5, 5, 4], flips: [0, 0, 1] });
+    expect(question.median[1]).toBeCloseTo(0.7, 12);
     expect(strongest(question)).toMatchObject({ layer: 1, n: 5, flips: 0.4 });
-    expect(strongest({ ...question, mean: [NaN, NaN, NaN] })).toBeNull();
+    expect(strongest({ ...question, median: [NaN, NaN, NaN] })).toBeNull();
     expect(row.alignment!.mean[2]).toBeCloseTo(0.2, 12);
     expect(row.alignment!.n).toEqual([5, 5, 5]);
   });
@@ -99,8 +100,8 @@ describe('rows', () => {
     expect([at('patch_question_strongest_layer'), at('patch_question_strongest_effect'), at('patch_question_strongest_flips'), at('patch_answer_span_strongest_layer')]).toEqual(['1', '0.7', '0.4', '']);
     const lines = layersCsv(s)!.trim().split('\r\n');
     expect(lines).toHaveLength(1 + s.rows.length * 9);
-    expect(lines).toContain('bundled:a,en-en,en,en,patching_effect,question,1,0.7,0.141421,5,0.4');
-    expect(lines).toContain('bundled:a,en-x,en,de,question_alignment,question,2,0.2,0.141421,5,');
+    expect(lines).toContain('bundled:a,en-en,en,en,patching_effect,question,1,0.7,0.7,0.141421,5,0.4');
+    expect(lines).toContain('bundled:a,en-x,en,de,question_alignment,question,2,0.2,0.2,0.141421,5,');
     const text = methods(s, { app: '1', ort: '2', devices: 'WASM' });
     expect(text).toContain('Patching (the lab’s own form)');
     expect(text).toContain('Question alignment (the lab’s own)');

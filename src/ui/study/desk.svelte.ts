@@ -11,7 +11,7 @@ import type { Item } from '../../types';
 import { save } from '../figures/save';
 import { getLab, toTrouble, type Trouble } from '../lab-api';
 import { view } from '../state/view.svelte';
-import { figuresOf } from './figures';
+import { figuresOf } from './export-figures';
 import { flag } from './flag.svelte';
 
 class Desk {
@@ -32,6 +32,8 @@ class Desk {
   edition = $state(0);
   #due: ReturnType<typeof setTimeout> | undefined;
   #summing = false;
+  /** Something changed while a summary was being made. */
+  #stale = false;
 
   /** Whether the open study is the one that runs. */
   live: boolean = $derived(this.run !== null && this.run.design.id === this.design?.id);
@@ -87,6 +89,14 @@ class Desk {
     }
   }
 
+  /** Starts the running study anew, with what the page has been given since. */
+  async again(design: StudyDesign): Promise<void> {
+    const { run } = this;
+    run?.cancel();
+    await run?.finished;
+    await this.go(design);
+  }
+
   pause(): void {
     this.run?.pause();
   }
@@ -106,14 +116,20 @@ class Desk {
   /** The summary anew; while a study runs, never more often than it takes ten times over. */
   async sum(): Promise<void> {
     const { design } = this;
-    if (!design || this.#summing) return;
+    if (!design) return;
+    if (this.#summing) {
+      this.#stale = true;
+      return;
+    }
     this.#summing = true;
+    this.#stale = false;
     const before = performance.now();
     await this.#try(async () => {
       const summary = await studyOffice.summary(design.id);
       if (this.design?.id === design.id) this.summary = summary;
     });
     this.#summing = false;
+    if (this.#stale) return this.sum();
     clearTimeout(this.#due);
     if (this.live) this.#due = setTimeout(() => void this.sum(), Math.max(3000, (performance.now() - before) * 10));
   }

@@ -1,12 +1,12 @@
 /** The study being designed: what is chosen, what it amounts to, how long it would take. */
 import { calibrate, type StudyEstimate } from '../../study/calibrate';
-import { cells, designProblems, pairs, type Measure, type StudyDesign, type StudyModel } from '../../study/design';
-import { LANGUAGES, type Language, type ModelCard, type ModelRef, type Scenario } from '../../types';
+import { cells, designProblems, pairs, type Measure, type StudyDesign } from '../../study/design';
+import { LANGUAGES, type Language, type Scenario } from '../../types';
 import { CORRECT_F1 } from '../../xmrc/errors';
 import { sampleItems } from '../../xmrc/items';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
-import { model } from '../state/model.svelte';
 import { view } from '../state/view.svelte';
+import { candidates } from './candidates.svelte';
 import { sets } from './sets.svelte';
 
 export const SCENARIOS: [Scenario, string][] = [
@@ -19,7 +19,6 @@ export const SCENARIOS: [Scenario, string][] = [
 
 class Draft {
   name = $state('');
-  models: string[] = $state([]);
   scenarios: Scenario[] = $state(['en-en', 'en-x', 'x-x']);
   languages: Language[] = $state(['de', 'zh', 'ar']);
   unit: 'items' | 'paragraphs' = $state('items');
@@ -35,26 +34,20 @@ class Draft {
   trouble: Trouble | null = $state.raw(null);
   #abort: AbortController | null = null;
 
-  /** Models to choose among: those that ship, the loaded one, the hub's small ones. */
-  cards: ModelCard[] = $derived.by(() => {
-    const all = model.loaded && !model.cards.some((c) => c.ref.id === model.loaded!.card.ref.id) ? [{ ...model.loaded.card, ref: model.loaded.ref }, ...model.cards] : model.cards;
-    return all.filter((c) => !c.ref.id.startsWith('files:'));
-  });
-  chosen: ModelCard[] = $derived(this.cards.filter((c) => this.models.includes(c.ref.id)));
-
   /** The design as it stands; its id and time are set when it starts. */
   design: StudyDesign | null = $derived.by(() => {
     const set = sets.current;
     if (!set) return null;
+    const { chosen } = candidates;
     const languages = LANGUAGES.filter((l) => l !== 'en' && this.languages.includes(l) && set.languages.includes(l));
     const wanted = Math.max(1, Math.floor(this.count) || 1);
     const items = sampleItems(set.items, this.unit === 'items' ? { seed: this.seed, items: Math.min(wanted, set.items.length) } : { seed: this.seed, paragraphs: wanted });
     return {
       version: 1,
       id: 'draft',
-      name: this.name.trim() || `${set.name}, ${this.chosen.map((c) => c.title).join(', ')}`,
+      name: this.name.trim() || `${set.name}, ${chosen.map((c) => c.title).join(', ')}`,
       created: '',
-      models: this.chosen.map(studyModel),
+      models: chosen,
       set: { name: set.name, license: set.license, source: set.source, sha256: set.sha256 },
       items: items.map((i) => i.id),
       seed: items.length < set.items.length ? this.seed : null,
@@ -75,10 +68,6 @@ class Draft {
   /** What an estimate depends on. */
   key: string = $derived(JSON.stringify({ ...this.design, name: '' }));
   valid: StudyEstimate | null = $derived(this.estimate?.of === this.key ? this.estimate : null);
-
-  start(): void {
-    if (this.models.length === 0) this.models = model.bundled.length ? model.bundled.filter((c) => c.stage !== 'checkpoint').map((c) => c.ref.id) : model.loaded ? [model.loaded.card.ref.id] : [];
-  }
 
   /** Runs a few cells on this machine, in a lab of their own. */
   async measure(): Promise<void> {
@@ -109,11 +98,6 @@ class Draft {
   stop(): void {
     this.#abort?.abort();
   }
-}
-
-function studyModel(card: ModelCard): StudyModel {
-  const ref = $state.snapshot(card.ref) as ModelRef;
-  return { ref, title: card.title, parameters: card.parameters, stage: card.stage, pair: card.pair };
 }
 
 export const draft = new Draft();

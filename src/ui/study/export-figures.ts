@@ -1,0 +1,28 @@
+/** The pictures of an export, as files of their own. */
+import { errorStack, layerCurves, lightTheme, matrix, patchCurves, scatterFit, standalone, type Chart, type ChartOptions } from '../../charts';
+import type { Summary } from '../../study/aggregate';
+import { modelKey } from '../../study/design';
+import { alignmentData, errorData, matrixData, patchingData, scenariosOf } from './figures';
+import { relations } from './relations';
+
+export function figuresOf(summary: Summary): Record<string, string> {
+  const options: ChartOptions = { width: 900, theme: lightTheme };
+  const out: Record<string, string> = {};
+  const put = (name: string, chart: Chart): void => void (out[`${name}.svg`] = standalone(chart, lightTheme));
+  for (const scenario of scenariosOf(summary)) {
+    for (const m of ['f1', 'languageAwareF1'] as const) put(`${scenario}-${m}`, matrix(matrixData(summary, scenario, m), options));
+    for (const m of summary.design.models) {
+      const data = errorData(summary, scenario, modelKey(m.ref));
+      if (data.rows.length > 0) put(`${scenario}-errors-${m.title}`, errorStack(data, options));
+      const alignment = alignmentData(summary, scenario, modelKey(m.ref));
+      if (alignment) put(`${scenario}-alignment-${m.title}`, layerCurves(alignment, options));
+      const patching = patchingData(summary, scenario, modelKey(m.ref));
+      if (patching) {
+        put(`${scenario}-patching-effect-${m.title}`, patchCurves(patching.effect, options));
+        put(`${scenario}-patching-flips-${m.title}`, layerCurves(patching.flips, options));
+      }
+    }
+  }
+  for (const scenario of scenariosOf(summary)) for (const r of relations(summary, scenario)) put(/^(pair|size)/.test(r.name) ? `${scenario}-${r.name}` : r.name, scatterFit(r.data, options));
+  return out;
+}
