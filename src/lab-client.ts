@@ -8,11 +8,14 @@ import { LabError, throwIfAborted } from './runtime/errors';
 import type { ModelOption } from './lab';
 import type { AlignmentOptions, SetAlignment } from './lab-alignment';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
+import type { Opened, Opener, OpenOptions, Side } from './lab-share';
 import type { PatchSetOptions, RelevanceSetOptions } from './lab-sets';
 import type { StudyStart } from './lab-study';
 import type { PatchPair, PatchSet, PairWish } from './probe/patch-set';
 import type { PatchCurve } from './probe/patching';
 import type { RelevanceSet, SetSummary } from './probe/relevance-set';
+import type { ExportFormat, Recordable } from './share/of-record';
+import type { LabRecord } from './share/record';
 import type { CellRequest } from './study/cell';
 import type { StudyDesign } from './study/design';
 import type { OracleOptions } from './study/desk';
@@ -76,6 +79,8 @@ export class LabClient implements LabApi {
   private readonly tokens = new Map<string, string>();
   private readonly files = new Map<string, [string, File][]>();
   private refused: string | null = null;
+  /** How the page goes where a link points; null where no page listens. */
+  opener: Opener | null = null;
   private readonly listeners = new Map<LabEvent, Set<(detail: LabError | LoadedModel) => void>>();
 
   constructor(private readonly base: string) {}
@@ -201,6 +206,32 @@ export class LabClient implements LabApi {
    */
   async study(design: StudyDesign, options: StudyStart = {}): Promise<StudyRun> {
     return (await import('./lab-study')).startStudy(this, design, options);
+  }
+
+  /**
+   * The same question to two models (base and post-trained, two sizes, two dtypes, two devices): a record of both, A and B, with
+   * the cosine between them by layer. A side that is loaded answers at once; any other gets a worker of its own for as long as it takes.
+   */
+  async compare(a: Side, b: Side, ask: Ask, options: ProbeOptions & Calls = {}): Promise<LabRecord> {
+    return (await import('./lab-share')).compareModels(this, a, b, ask, options);
+  }
+
+  /** The link that asks the same again, of the same files, in the same view. `of`: a probe, or a record. */
+  async link(of: Recordable): Promise<string> {
+    return (await import('./lab-share')).linkTo(of, this.base);
+  }
+
+  /**
+   * Goes where a link points and resolves with the record of what is then on show. Nothing is downloaded from another host
+   * unless `download` says so: such a link is shown, its `needs` are listed, and `record` is null.
+   */
+  async open(link: string, options: OpenOptions = {}): Promise<Opened> {
+    return (await import('./lab-share')).openLink(this, link, this.opener, options);
+  }
+
+  /** A probe or a record as a file: 'zip' (what the lab opens again), 'json', 'safetensors' or 'csv'. */
+  async export(of: Recordable, format: ExportFormat = 'zip', options: { states?: boolean } = {}): Promise<File> {
+    return (await import('./lab-share')).exportAs(of, format, options);
   }
 
   /** F1 and exact match of a prediction, by SQuAD v1.1's rules and by those of the answer's language. */

@@ -9,7 +9,7 @@ import type { Device, Language, ModelRef, PromptOptions } from '../types';
 import { fromBase64url, pack, unpack } from './base64url';
 import { readMechanism, writeMechanism } from './mechanism';
 import { fail, type Read } from './result';
-import { isGroup, isHex, isLanguage, isWord, LIMITS, PROJECTIONS, real, whole, words, type ViewState } from './view';
+import { isGroup, isHex, isLanguage, isWord, LIMITS, PROJECTIONS, real, whole, wholes, words, type ViewState } from './view';
 
 export const LINK_VERSION = 1;
 /** Longest link that is handed out; chat programs and mail cut longer ones. */
@@ -28,6 +28,8 @@ export interface ProbeLink {
   /** Slot A, and slot B when two are compared. */
   models: ModelRef[];
   device?: Device;
+  /** Slot B's device, where it is not A's. */
+  deviceB?: Device;
   /** Question languages asked beside the main one. */
   languages?: Language[];
   /** Hash of the prompt's token ids (hash.ts). */
@@ -107,9 +109,13 @@ function readLink(f: Map<string, string>): Read<ProbeLink> {
     models.push(ref);
   }
   const link: ProbeLink = { version: LINK_VERSION, ask, models, view: readView(f, remarks) };
-  const device = f.get('d');
-  if (device !== undefined) {
-    if (isDevice(device)) link.device = device;
+  for (const [key, slot] of [
+    ['d', 'device'],
+    ['d2', 'deviceB'],
+  ] as const) {
+    const device = f.get(key);
+    if (device === undefined) continue;
+    if (isDevice(device)) link[slot] = device;
     else remarks.push(`The device “${device.slice(0, 24)}” is not known; the best one here is used.`);
   }
   const languages = f.get('also');
@@ -226,6 +232,7 @@ function readView(f: Map<string, string>, remarks: string[]): ViewState {
     if (n !== null) view.token = n;
   });
   get('pin', (t) => (view.pins = words(t, isLanguage, 'The language', remarks)));
+  get('pt', (t) => (view.pinned = wholes(t, LIMITS.follow, LIMITS.pinned, 'The pinned token', remarks)));
   get('g', (t) => (view.groups = words(t, isGroup, 'The token group', remarks)));
   get('p', (t) => {
     const kind = PROJECTIONS.find((p) => p === t);
@@ -295,6 +302,7 @@ export function makeLink(link: ProbeLink, base = ''): Read<string> {
     add(i === 0 ? 'h' : 'h2', ref.host);
   });
   add('d', link.device);
+  add('d2', link.deviceB);
   add('t', link.tokens);
   add('sk', link.sketch);
   add('rec', link.recording);
@@ -302,6 +310,7 @@ export function makeLink(link: ProbeLink, base = ''): Read<string> {
   if (view.layer !== undefined) add('l', String(view.layer));
   if (view.token !== undefined) add('i', String(view.token));
   if (view.pins) add('pin', view.pins.join(','));
+  if (view.pinned && view.pinned.length > 0) add('pt', view.pinned.join(','));
   if (view.groups) add('g', view.groups.join(','));
   add('p', view.projection);
   add('b', view.basis);

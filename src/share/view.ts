@@ -23,6 +23,8 @@ export interface ViewState {
   token?: number;
   /** Languages pinned (drawn with emphasis). */
   pins?: Language[];
+  /** Ids of the tokens pinned in the lens, followed through the layers. */
+  pinned?: number[];
   /** Groups whose paths are drawn. */
   groups?: TokenGroup[];
   projection?: Projection;
@@ -45,7 +47,7 @@ export interface ViewState {
 }
 
 /** Limits that out-of-range values are clamped to. */
-export const LIMITS = { layer: 1000, token: 1_000_000, follow: 10_000_000, zoom: 200, pan: 1_000_000 } as const;
+export const LIMITS = { layer: 1000, token: 1_000_000, follow: 10_000_000, pinned: 24, zoom: 200, pan: 1_000_000 } as const;
 
 export const isLanguage = (s: string): s is Language => (LANGUAGES as readonly string[]).includes(s);
 export const isGroup = (s: string): s is TokenGroup => (GROUPS as readonly string[]).includes(s);
@@ -73,6 +75,17 @@ export function real(text: string, lo: number, hi: number, name: string, remarks
   const c = Math.min(hi, Math.max(lo, n));
   if (c !== n) remarks.push(`${name} ${n} was brought to ${c}.`);
   return c;
+}
+
+/** The whole numbers of a comma list, each once, at most `most` of them. */
+export function wholes(text: string, max: number, most: number, name: string, remarks: string[]): number[] {
+  const out = new Set<number>();
+  for (const part of text.split(',')) {
+    const n = part === '' ? null : whole(part, max, name, remarks);
+    if (n !== null) out.add(n);
+  }
+  if (out.size > most) remarks.push(`${name}s are more than ${most}: the first ${most} are kept.`);
+  return [...out].slice(0, most);
 }
 
 /** The known words of a comma list, each once; the others are named. */

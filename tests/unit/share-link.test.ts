@@ -92,6 +92,10 @@ describe('what is wrong with a link is said', () => {
     expect(r.ok && r.value.view).toEqual({ layer: LIMITS.layer, token: 0, threshold: 1, zoom: { k: LIMITS.zoom, x: 0, y: 0 }, range: [2, 9], pins: ['en'], groups: ['question'] });
     expect(r.ok && r.value.device).toBeUndefined();
     expect(r.ok && r.remarks.length).toBeGreaterThanOrEqual(8);
+    const many = parseLink(`#/probe?v=1&d2=abacus&pt=${Array.from({ length: 40 }, (_, i) => i).join(',')},-5,x,1e12,3`);
+    expect(many.ok && many.value.view.pinned).toHaveLength(LIMITS.pinned);
+    expect(many.ok && many.value.deviceB).toBeUndefined();
+    expect(many.ok && many.remarks.join(' ')).toMatch(/brought to 0.*not a number.*first 24 are kept.*abacus/s);
   });
   it('nothing is fetched from anywhere without the reader’s consent', () => {
     expect(needs(open(golden[0].hash))).toEqual([]);
@@ -152,6 +156,7 @@ describe('ten thousand damaged links', () => {
       must('zoom', (view.zoom?.k ?? 1) > 0 && Number.isFinite((view.zoom?.x ?? 0) + (view.zoom?.y ?? 0)));
       must('languages', (view.pins ?? []).every(isLanguage) && (languages ?? []).every(isLanguage) && (view.groups ?? []).every(isGroup));
       must('projection', view.projection === undefined || PROJECTIONS.includes(view.projection));
+      must('pinned tokens', (view.pinned ?? []).length <= LIMITS.pinned && (view.pinned ?? []).every((n) => Number.isInteger(n) && n >= 0 && n <= LIMITS.follow));
       must('device', device === undefined || device === 'webgpu' || device === 'wasm');
       for (const m of models) {
         must('model', /^((bundled|files):[\w.-]+|[\w.-]+\/[\w.-]+)$/.test(m.id) && !/(^|\/)\.+(\/|$)/.test(`${m.id}/${m.revision ?? ''}`));

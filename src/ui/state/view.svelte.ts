@@ -63,26 +63,33 @@ export function viewState(): ViewState {
     tab: view.tab,
     ...(view.layer === null ? {} : { layer: view.layer }),
     ...(view.position === null ? {} : { token: view.position }),
+    ...(view.pins.length ? { pinned: [...view.pins] } : {}),
     groups: [...view.paths],
     projection: view.projection,
+    ...(view.basis ? { basis: view.basis.id, signs: signsOf(view.basis.signs) } : {}),
     ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
     ...mechanismView(),
     ...(view.range ? { range: [...view.range] } : {}),
   };
 }
 
+/** What is left out goes back to its default, so that the same link is the same view whatever was open before. */
 export function applyViewState(s: ViewState): void {
   applyMechanism(s);
   const tab = TABS.find((t) => t === s.tab);
   if (tab) view.tab = tab;
-  if (s.layer !== undefined) view.layer = s.layer;
-  if (s.token !== undefined) view.position = s.token;
-  if (s.groups?.length) view.paths = [...s.groups];
+  view.layer = s.layer ?? null;
+  view.position = s.token ?? null;
+  view.pins = [...(s.pinned ?? [])];
+  view.paths = s.groups?.length ? [...s.groups] : ['question', 'readout'];
+  view.projection = s.projection ?? 'joint-pca';
+  view.basis = s.basis ? { id: s.basis, signs: (s.signs ?? [1, 1]).map((n) => (n > 0 ? 'p' : 'm')).join('') } : null;
   view.zoom = s.zoom ? { ...s.zoom } : null;
   view.range = s.range ? [...s.range] : null;
-  if (s.projection) view.projection = s.projection;
   if (s.hide) view.hide = [...s.hide];
 }
+
+const signsOf = (text: string): [1 | -1, 1 | -1] => [text[0] === 'm' ? -1 : 1, text[1] === 'm' ? -1 : 1];
 
 export function scenario(context: Language, question: Language): Scenario {
   if (context === 'en') return question === 'en' ? 'en-en' : 'en-x';
