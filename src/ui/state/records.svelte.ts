@@ -1,10 +1,12 @@
 /** Records: the ones that ship, the ones the reader drops, and this view as a file. The reading and writing of them is fetched when first needed. */
-import type { Ask } from '../../types';
+import type { Ask, Probe } from '../../types';
 import { toTrouble } from '../lab-api';
 import { compare } from './compare.svelte';
+import { plane } from './plane.svelte';
 import { prompt } from './prompt.svelte';
 import { run } from './run.svelte';
 import { view, viewState, applyViewState } from './view.svelte';
+import { compareRuns } from '../../share/provenance';
 import type { LabRecord } from '../../share/record';
 import { save } from '../figures/save';
 import { choice } from '../mechanism/choice.svelte';
@@ -22,30 +24,51 @@ class Records {
   /** Why a record could not be opened. */
   trouble: string | null = $state(null);
   title = $state('');
+  /** The main run of the record opened last: the reader's own run of the same is held against it. */
+  opened: Probe | null = $state.raw(null);
+  /** The shipped recording it came from. */
+  #id: string | null = null;
+  #listed: Promise<void> | null = null;
+
+  /** Id of the shipped recording on show. */
+  get showing(): string | null {
+    return this.opened !== null && run.shown?.main === this.opened ? this.#id : null;
+  }
 
   /** The list of shipped recordings, and the first one on show. */
   async start(choose: boolean): Promise<void> {
-    try {
-      const response = await fetch(new URL('recordings/index.json', document.baseURI));
-      if (!response.ok) return;
-      this.shelf = (await response.json()) as Shelf[];
-    } catch {
-      return; // none ship: the page says so where the pictures would be
-    }
+    await this.list();
     const [entry] = this.shelf;
     if (entry && !run.shown) await this.show(entry.id, choose);
   }
 
-  async show(id: string, choose = true): Promise<void> {
+  list(): Promise<void> {
+    return (this.#listed ??= this.#list());
+  }
+
+  async #list(): Promise<void> {
+    try {
+      const response = await fetch(new URL('recordings/index.json', document.baseURI));
+      if (response.ok) this.shelf = (await response.json()) as Shelf[];
+    } catch {
+      // none ship: the page says so where the pictures would be
+    }
+  }
+
+  /** false: no recording of that name ships, or it cannot be read (and that is said). */
+  async show(id: string, choose = true): Promise<boolean> {
+    await this.list();
     const entry = this.shelf.find((s) => s.id === id);
-    if (!entry) return;
+    if (!entry) return false;
     try {
       const response = await fetch(new URL(`recordings/${entry.file}`, document.baseURI));
       if (!response.ok) throw new Error(`The recording “${entry.title}” is not on this server.`);
       await this.open(new Uint8Array(await response.arrayBuffer()), choose);
+      this.#id = id;
     } catch (error) {
       this.trouble = toTrouble(error).message;
     }
+    return this.trouble === null;
   }
 
   /** @param choose also set the controls to what the record asked */
@@ -67,6 +90,9 @@ class Records {
       return;
     }
     this.title = record.title;
+    this.#id = null;
+    this.opened = first.probe;
+    plane.hold(record.basis, first.probe, record.view.groups ?? []);
     run.show({ source: 'recorded', main: first.probe, others: rest.filter((r) => r.slot === 'A').map((r) => r.probe) });
     const b = rest.find((r) => r.slot === 'B');
     if (b) compare.put(b.probe);
@@ -89,16 +115,31 @@ class Records {
     choice.wantsMap = choice.wantsSweep = false;
   }
 
-  async save(states: boolean): Promise<void> {
+  /** What is on show; null while nothing is. */
+  async record(): Promise<LabRecord | null> {
     const { shown } = run;
-    if (!shown) return;
-    const { makeRecord, packRecord } = await import('../../share/record');
+    if (!shown) return null;
+    const { makeRecord } = await import('../../share/record');
     const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
     const both = compare.b ? [...runs, { slot: 'B' as const, probe: compare.b, ...recorded(compare.b, 'B') }] : runs;
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
-    const record = makeRecord(both, { view: viewState(), title: this.title });
-    const bytes = packRecord(record, { states });
-    save('passage-record.zip', new Blob([bytes as Uint8Array<ArrayBuffer>], { type: 'application/zip' }));
+    return makeRecord(both, { view: { ...viewState(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null });
+  }
+
+  async save(states: boolean): Promise<void> {
+    const record = await this.record();
+    if (!record) return;
+    const { packRecord } = await import('../../share/record');
+    save('passage-record.zip', new Blob([packRecord(record, { states }) as Uint8Array<ArrayBuffer>], { type: 'application/zip' }));
+  }
+
+  /** The reader's own run against the opened record's, where both asked the same: in words, with the paths' distance in one plane. */
+  difference(): string | null {
+    const [there, here] = [this.opened, run.shown?.main];
+    if (!there || !here || there === here || there.prompt !== here.prompt) return null;
+    const apart = plane.distance(there, here);
+    const paths = apart === null ? '' : ` In one plane its paths lie within ${(apart * 100).toPrecision(2)} % of the plot of the record’s.`;
+    return compareRuns(there, here).text + paths;
   }
 }
 

@@ -6,8 +6,11 @@ import { compareWithLink, sketchProbe } from '../../share/provenance';
 import { tokensHash } from '../../share/hash';
 import { makeLink, needs, parseLink, type Need, type ProbeLink } from '../../share/link';
 import type { Read } from '../../share/result';
+import type { LabRecord } from '../../share/record';
+import { compare } from './compare.svelte';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
+import { plane } from './plane.svelte';
 import { prompt } from './prompt.svelte';
 import { records } from './records.svelte';
 import { run } from './run.svelte';
@@ -33,7 +36,18 @@ class Route {
     return this.#link !== null;
   }
 
-  async read(): Promise<void> {
+  /** What `lab.open` does on a page: goes there as a click on the link would, and waits until it is on show. */
+  async open(hash: string, consent: boolean): Promise<LabRecord | null> {
+    if (hash !== location.hash) history.pushState(null, '', hash);
+    this.#last = '';
+    await this.read(consent);
+    const trouble = model.trouble ?? run.trouble;
+    if (trouble) throw Object.assign(new Error(trouble.message), trouble);
+    return this.needs.length ? null : records.record();
+  }
+
+  /** @param consent the reader has agreed to what running the link downloads */
+  async read(consent = false): Promise<void> {
     const { hash } = location;
     if (!hash.startsWith('#/') || hash === this.#last) return;
     this.#last = hash;
@@ -47,6 +61,8 @@ class Route {
     const { ask } = link;
     // at once: what a slide leaves out must not flash up while the items come
     applyViewState(link.view);
+    // before a model is chosen for want of a word
+    if (link.device) view.device = link.device;
     if (ask) {
       if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
       if (ask.questionLanguage) view.questionLanguage = ask.questionLanguage;
@@ -63,12 +79,18 @@ class Route {
         }
       }
     }
-    if (link.device) view.device = link.device;
-    if (link.recording) await records.show(link.recording);
-    this.needs = needs(link);
+    if (link.recording) {
+      const there = await records.show(link.recording, !ask);
+      if (turn !== this.#turn) return;
+      if (there) applyViewState(link.view);
+      else this.notes = [...this.notes, `No recording “${link.recording}” ships with this build.`];
+    }
+    this.needs = consent ? [] : needs(link);
+    if (this.needs.length || !ask) return;
     // walking back to what is still on show asks nothing again
     const same = run.current && run.shown?.source === 'live' && (!link.models[0] || link.models[0].id === run.shown.main.model.ref.id);
-    if (!this.needs.length && ask && !same) await this.run();
+    if (same) await this.#second(link);
+    else await this.run();
   }
 
   /** Loads what the link names and asks what it asks. */
@@ -80,7 +102,12 @@ class Route {
     if (!link?.ask) return;
     const [ref] = link.models;
     const here = model.loaded;
-    if (ref && (ref.id !== here?.ref.id || (ref.dtype && ref.dtype !== here.dtype))) {
+    if (view.device === 'webgpu' && model.capabilities?.webgpu === false) {
+      view.device = null;
+      this.notes = [...this.notes, `The link was made on WebGPU, which cannot be used here: ${model.capabilities.webgpuReason}. WASM runs instead.`];
+    }
+    const elsewhere = link.device !== undefined && view.device === link.device && here !== null && here.device !== link.device;
+    if (ref && (elsewhere || ref.id !== here?.ref.id || (ref.dtype && ref.dtype !== here.dtype))) {
       // a bundled model of another revision is not fetched from anywhere: this build's own is taken, and the difference is said
       if (ref.id.startsWith('bundled:')) await model.load({ id: ref.id, ...(ref.dtype ? { dtype: ref.dtype } : {}) });
       else await model.load(ref);
@@ -95,7 +122,19 @@ class Route {
       const { text } = compareWithLink(link, run.shown.main);
       if (text) this.notes = [...this.notes, text];
     }
-    for (const l of link.languages ?? []) if (l !== 'en' && l !== view.questionLanguage) return void run.compare();
+    if (link.languages?.some((l) => l !== 'en' && l !== view.questionLanguage)) await run.compare();
+    if (!stale()) await this.#second(link);
+  }
+
+  /** Slot B, where the link has one. */
+  async #second({ models: [, b], device, deviceB }: ProbeLink): Promise<void> {
+    if (!b) return;
+    if (!model.cards.some((c) => c.ref.id === b.id)) {
+      this.notes = [...this.notes, `The second model, ${b.id}, is not among those this lab can set beside the first: choose one under “Compare models”.`];
+      return;
+    }
+    const on = deviceB ?? device ?? null;
+    await compare.choose(b.id, { dtype: b.dtype ?? null, device: on === 'webgpu' && model.capabilities?.webgpu === false ? null : on });
   }
 
   /** The link to what is on show. */
@@ -110,19 +149,31 @@ class Route {
           ? { kind: 'item', set: view.set, item: view.item, ...how }
           : null;
     const loaded = main?.model ?? model.loaded;
+    const b = compare.b?.model;
+    const apart = b !== undefined && loaded !== null && b.device !== loaded.device;
+    const recording = records.showing;
     return makeLink(
       {
         version: 1,
         ask,
-        models: loaded ? [{ ...loaded.ref, revision: loaded.provenance.revision, dtype: loaded.dtype }] : [],
-        ...(view.device ? { device: view.device } : {}),
+        models: [loaded, b].flatMap((m) => (m ? [{ ...m.ref, revision: m.provenance.revision, dtype: m.dtype }] : [])),
+        // the opener's machine chooses, unless the reader has chosen or the two slots differ in it
+        ...(apart ? { device: loaded.device, deviceB: b.device } : view.device ? { device: view.device } : {}),
+        ...(recording ? { recording } : {}),
         ...(run.shown && run.shown.others.length > 1 ? { languages: run.shown.others.flatMap((p) => p.ask.questionLanguage ?? []) } : {}),
         ...(main ? { tokens: tokensHash(main.tokens.filter((t) => t.group !== 'answer')) } : {}),
         ...(sketch ? { sketch } : {}),
-        view: { ...viewState(), ...(hide.length ? { hide } : {}) },
+        view: { ...viewState(), ...plane.seen(), ...(hide.length ? { hide } : {}) },
       },
       address(),
     );
+  }
+
+  /** The reader's own run has come: a step, and what it says of a record that was open. */
+  done(): void {
+    const difference = records.difference();
+    if (difference) this.notes = [difference];
+    this.step();
   }
 
   /** A step that back returns from. */

@@ -25,7 +25,7 @@ export interface View {
   projection: BasisKind;
   /** Ids of the tokens pinned in the lens. */
   pins: number[];
-  /** The plane on show: its id, and the signs of its axes ('p' or 'm' each) as seen. null: nothing is drawn yet. */
+  /** The plane that a link or a record asks for: its id, and the signs of its axes ('p' or 'm' each). What is drawn: plane.svelte.ts. */
   basis: { id: string; signs: string } | null;
   /** Layers of a lassoed range, inclusive; null: all. */
   range: [number, number] | null;
@@ -57,7 +57,7 @@ export const view: View = $state({
   hide: [],
 });
 
-/** The part of a view that links and records carry. */
+/** The part of a view that links and records carry; the plane's own part is added by who makes them. */
 export function viewState(): ViewState {
   return {
     tab: view.tab,
@@ -66,7 +66,6 @@ export function viewState(): ViewState {
     ...(view.pins.length ? { pinned: [...view.pins] } : {}),
     groups: [...view.paths],
     projection: view.projection,
-    ...(view.basis ? { basis: view.basis.id, signs: signsOf(view.basis.signs) } : {}),
     ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
     ...mechanismView(),
     ...(view.range ? { range: [...view.range] } : {}),
@@ -88,8 +87,6 @@ export function applyViewState(s: ViewState): void {
   view.range = s.range ? [...s.range] : null;
   if (s.hide) view.hide = [...s.hide];
 }
-
-const signsOf = (text: string): [1 | -1, 1 | -1] => [text[0] === 'm' ? -1 : 1, text[1] === 'm' ? -1 : 1];
 
 export function scenario(context: Language, question: Language): Scenario {
   if (context === 'en') return question === 'en' ? 'en-en' : 'en-x';

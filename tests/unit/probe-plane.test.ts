@@ -1,0 +1,69 @@
+/** A plane fitted, turned, taken over: what lets two readers see the same picture. */
+import { describe, expect, it } from 'vitest';
+import { fitPlane, planeDistance, type PlaneRequest } from '../../src/probe/plane';
+import { jointPca } from '../../src/probe/projection';
+
+const DIM = 12;
+const path = (k: number, noise = 0): { states: Float32Array } => ({ states: Float32Array.from({ length: 7 * DIM }, (_, i) => Math.sin(i * 0.7 + k) * (1 + (i % DIM)) + i / 30 + noise * Math.cos(i * 5.1)) });
+const request = (over: Partial<PlaneRequest> = {}, noise = 0): PlaneRequest => ({
+  kind: 'joint-pca',
+  dim: DIM,
+  paths: [path(0, noise), path(1, noise), path(2, noise)],
+  guests: [path(3, noise)],
+  centroids: { question: path(0, noise), answer: path(1, noise) },
+  held: null,
+  signs: null,
+  ...over,
+});
+
+describe('a plane', () => {
+  it('keeps its id whatever its signs, and turns paths and axes together', () => {
+    for (const kind of ['joint-pca', 'layer-pca', 'plane'] as const) {
+      const own = fitPlane(request({ kind }));
+      expect(own.basis.kind).toBe(kind);
+      const other = [...own.signs].map((s) => (s === 'p' ? 'm' : 'p')).join('');
+      const turned = fitPlane(request({ kind, signs: other }));
+      expect(turned.id).toBe(own.id);
+      expect(turned.signs).toBe(other);
+      turned.points.forEach(({ x, y }, i) => {
+        expect([...x]).toEqual([...own.points[i].x].map((v) => -v));
+        expect([...y]).toEqual([...own.points[i].y].map((v) => -v));
+      });
+      // the turned basis, taken over as a record's, draws the same points again
+      const again = fitPlane(request({ kind, held: turned.basis, signs: own.signs }));
+      expect(again.points).toEqual(turned.points);
+    }
+  });
+  it('signs asked for are the same in a run that differs a little, and its paths lie close by', () => {
+    const here = fitPlane(request());
+    const there = fitPlane(request({ signs: here.signs }, 1e-3));
+    expect(there.id).not.toBe(here.id);
+    expect(there.signs).toBe(here.signs);
+    here.points.forEach(({ x }, i) => x.forEach((v, l) => expect(Math.abs(v - there.points[i].x[l])).toBeLessThan(0.01)));
+  });
+  it('falls back to the joint plane where there is nothing to fit the other on', () => {
+    expect(fitPlane(request({ kind: 'plane', centroids: null })).basis.kind).toBe('joint-pca');
+    expect(fitPlane(request({ kind: 'layer-pca', paths: [path(0), path(1)] })).basis.kind).toBe('joint-pca');
+  });
+  it('guests are drawn, not fitted', () => {
+    expect(fitPlane(request({ guests: [] })).id).toBe(fitPlane(request()).id);
+    expect(fitPlane(request()).points).toHaveLength(4);
+  });
+});
+
+describe('the distance of two runs in a plane', () => {
+  const basis = jointPca([path(0), path(1)], DIM);
+  it('is none between equal runs, and grows with the difference', () => {
+    expect(planeDistance(basis, [path(0)], [path(0)])).toBe(0);
+    const near = planeDistance(basis, [path(0)], [path(0, 0.01)]) ?? NaN;
+    const far = planeDistance(basis, [path(0)], [path(0, 1)]) ?? NaN;
+    expect(near).toBeGreaterThan(0);
+    expect(near).toBeLessThan(0.01);
+    expect(far).toBeGreaterThan(10 * near);
+  });
+  it('is unknown where nothing fits together', () => {
+    expect(planeDistance(basis, [path(0)], [])).toBeNull();
+    expect(planeDistance(basis, [path(0)], [{ states: new Float32Array(DIM) }])).toBeNull();
+    expect(planeDistance(basis, [{ states: new Float32Array(7 * DIM) }], [{ states: new Float32Array(7 * DIM) }])).toBeNull();
+  });
+});
