@@ -67,7 +67,7 @@ describe('which file', () => {
     await look('tiny/llama');
     await radio('fp32').waitFor(LONG);
     const line = (dtype: string) => files().locator('label', { hasText: new RegExp(`^\\s*${dtype} `) });
-    expect(await line('fp32').textContent()).toMatch(/667 kB.*onnx\/model\.onnx\./);
+    expect(await line('fp32').textContent()).toMatch(/528 kB.*onnx\/model\.onnx\./);
     expect(await line('fp32').textContent()).toMatch(/whole|small/);
     expect(await radio('fp32').isChecked()).toBe(true);
     // the software adapter has no 16-bit floats
@@ -79,7 +79,7 @@ describe('which file', () => {
     expect(hub.log.filter((l) => /\.onnx/.test(l) && !/bytes=0-0$/.test(l))).toEqual([]);
 
     await radio('q4').check();
-    expect(await loadFile().textContent()).toMatch(/250 kB/);
+    expect(await loadFile().textContent()).toMatch(/205 kB/);
     await loadFile().click();
     await tested(/tiny\/llama/);
     expect(await chip().locator('summary').textContent()).toMatch(/q4 · WASM/);
@@ -164,7 +164,7 @@ describe('what is kept', () => {
     const kept = await rows.count();
     expect(kept).toBeGreaterThan(3);
     const graph = page.locator('li', { hasText: 'onnx/model.onnx' });
-    expect(await graph.textContent()).toMatch(/667 kB/);
+    expect(await graph.textContent()).toMatch(/528 kB/);
     await graph.getByRole('button').click();
     await graph.waitFor({ state: 'detached' });
     expect(await rows.count()).toBe(kept - 1);

@@ -223,7 +223,12 @@ def with_weights_of(model, path):
                 at += proj.weight.shape[0]
         elif where == "gate_up_proj" or hasattr(holder, where):
             getattr(holder, where).weight.data = dense
-        elif where in ("gate_proj", "up_proj"):  # Phi 3 split by the builder
+        elif where in ("q_proj", "k_proj", "v_proj"):  # Phi 3 split by the builder
+            fused, kv = holder.qkv_proj.weight.data, model.config.num_key_value_heads * holder.head_dim
+            rows = fused.shape[0]
+            start = {"q_proj": 0, "k_proj": rows - 2 * kv, "v_proj": rows - kv}[where]
+            fused[start : start + dense.shape[0]] = dense
+        elif where in ("gate_proj", "up_proj"):
             half = holder.gate_up_proj.weight.shape[0] // 2
             holder.gate_up_proj.weight.data[slice(0, half) if where == "gate_proj" else slice(half, None)] = dense
         else:
@@ -244,7 +249,8 @@ def main():
         ids = (meta["ids"] * 8)[:100] if kind == "gemma3" else meta["ids"]  # longer than Gemma's window
         n = len(ids)
         a, b = meta["greedy"][0], meta["greedy"][1]
-        targets = [[[n - 1, a, 1.0]], [[n - 1, a, 1.0], [n - 1, b, -1.0], [n // 2, b, 0.5]]]
+        c = (a + 7) % CONFIGS[kind]().vocab_size  # another word, for the difference that a page can ask for
+        targets = [[[n - 1, a, 1.0]], [[n - 1, a, 1.0], [n - 1, b, -1.0], [n // 2, b, 0.5]], [[n - 1, a, 1.0], [n - 1, c, -1.0]]]
         for path in sorted((folder / "onnx").glob("*.onnx")):
             if "quantized" in path.name:  # products of integers: no rule, see the test that says so
                 continue
