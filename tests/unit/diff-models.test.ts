@@ -117,6 +117,13 @@ describe.each(files)('relevance of %s', (key) => {
   }, 120_000);
 });
 
+it('computes with activations that are not rounded, whatever the file says', () => {
+  const bytes = new Uint8Array(readFileSync(join(MODELS, 'smollm-optimum/onnx/model_q4.onnx')));
+  const levels = (file: Uint8Array) => new Set(readModel(file).graph.nodes.flatMap((node) => (node.opType === 'MatMulNBits' ? [node.attributes.get('accuracy_level')?.i] : [])));
+  expect(levels(bytes)).toEqual(new Set([4]));
+  expect(levels(differentiate(readModel(bytes), null, { rule: 'attnlrp' }).bytes)).toEqual(new Set([1]));
+});
+
 it('names the operator for which there is no rule', () => {
   const bytes = new Uint8Array(readFileSync(join(MODELS, 'smollm-optimum/onnx/model_quantized.onnx')));
   expect(() => differentiate(readModel(bytes), null, { rule: 'attnlrp' })).toThrow(NoGradientError);
