@@ -40,15 +40,15 @@ class Route {
   async open(hash: string, consent: boolean): Promise<LabRecord | null> {
     if (hash !== location.hash) history.pushState(null, '', hash);
     this.#last = '';
-    await this.read(consent);
+    // not the address bar's: a browser may refuse to follow many changes in short time
+    await this.read(hash, consent);
     const trouble = model.trouble ?? run.trouble;
     if (trouble) throw Object.assign(new Error(trouble.message), trouble);
     return this.needs.length ? null : records.record();
   }
 
   /** @param consent the reader has agreed to what running the link downloads */
-  async read(consent = false): Promise<void> {
-    const { hash } = location;
+  async read(hash = location.hash, consent = false): Promise<void> {
     if (!hash.startsWith('#/') || hash === this.#last) return;
     this.#last = hash;
     clearTimeout(this.#timer);
