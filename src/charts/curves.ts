@@ -23,6 +23,7 @@ export interface LayerSeries {
   bounds?: readonly [string, string];
   language?: Language | (string & {});
   group?: TokenGroup;
+  /** Of two compared runs: A is drawn solid, B dashed and hollow, whatever their language. */
   slot?: 'A' | 'B';
   /** Emphasised; when any series is, the others step back and lose their names. */
   pinned?: boolean;
@@ -101,8 +102,8 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
       'g',
       { class: `path ${on ? 'is-pinned' : 'is-context'}`, 'data-language': s.language, 'data-group': s.group, 'data-slot': s.slot, opacity: on ? null : 0.5, role: 'img', 'aria-label': `${s.name}: ${describe(s, layers, format)}` },
       s.low && s.high ? h('path', { class: 'spread', d: bandPath(layers, s.low, s.high, x, y), fill: colour, 'fill-opacity': 0.13 }) : null,
-      h('path', { class: 'line', d: line, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': style.dash || (s.slot === 'B' ? '5 3' : null), 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
-      lastAt >= 0 && s.language !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: colour }) : null,
+      h('path', { class: 'line', d: line, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': (s.slot ? (s.slot === 'B' ? '5 3' : '') : style.dash) || null, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
+      lastAt >= 0 && s.language !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: s.slot === 'B' ? theme.background : colour, stroke: s.slot === 'B' ? colour : null }) : null,
       on ? px.map((at, i) => (Number.isFinite(py[i]) ? h('circle', { class: layers[i] === selected ? 'reveal is-lit' : 'reveal', 'data-layer': layers[i], cx: at, cy: py[i], r: 3.5, fill: colour, stroke: theme.background, 'stroke-width': 1.5 }) : null)) : null,
     );
   });

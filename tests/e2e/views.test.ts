@@ -137,3 +137,62 @@ test('a range of layers: by keyboard, by list and by lasso; the others step back
   expect(errors).toEqual([]);
   await close();
 });
+
+test('two models, and two files of one, side by side and as A minus B', async () => {
+  const { page, errors, close } = await visit(browser, served.url);
+  await ready(page);
+  await questionIn(page).selectOption('th');
+  await ask(page);
+  await page.locator('svg.chart-trajectory [data-language=en]').first().waitFor({ timeout: 60_000 });
+  await page.getByRole('tab', { name: 'Compare models' }).click();
+  const panel = page.getByRole('tabpanel');
+  await panel.getByLabel(/as model B/).selectOption('bundled:passage-base');
+  await panel.getByRole('figure', { name: 'Where they part: A minus B' }).waitFor({ timeout: 120_000 });
+  const minus = await csvOf(page, 'Where they part: A minus B');
+  expect(minus[0]).toEqual(['layer', 'question alignment', 'readout–answer similarity', 'gold token’s probability']);
+  expect(minus).toHaveLength(10);
+  // the same as the two lines of the picture beside it
+  for (const [measure, column] of [['lens', 3], ['retrieval', 2], ['alignment', 1]] as const) {
+    await panel.getByRole('combobox', { name: 'Measure', exact: true }).selectOption(measure);
+    const [head, ...rows] = await csvOf(page, 'Side by side, layer by layer');
+    expect(head).toEqual(['layer', 'A', 'B']);
+    rows.forEach((r, l) => expect(Number(r[1]) - Number(r[2])).toBeCloseTo(Number(minus[l + 1][column]), 9));
+  }
+  const apartBase = (await csvOf(page, 'How far apart their states lie')).slice(1).map((r) => Number(r[1]));
+  expect(Math.max(...apartBase)).toBeGreaterThan(0.01);
+
+  // along the training
+  const slider = panel.getByRole('slider');
+  await slider.fill('2');
+  await panel.getByRole('rowheader', { name: /^B Passage, checkpoint 2/ }).waitFor({ timeout: 120_000 });
+
+  // the same model from its 4-bit file: nearer than the base model is
+  await panel.getByLabel(/as model B/).selectOption('bundled:passage-post');
+  await panel.getByRole('rowheader', { name: 'B Passage post-trained, q4, WASM' }).waitFor({ timeout: 120_000 });
+  const apartFile = (await csvOf(page, 'How far apart their states lie')).slice(1).map((r) => Number(r[1]));
+  expect(Math.max(...apartFile)).toBeGreaterThan(0);
+  expect(Math.max(...apartFile)).toBeLessThan(Math.max(...apartBase));
+  expect(await axe(page)).toEqual([]);
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  expect(errors).toEqual([]);
+  await close();
+});
+
+test('one model on WASM and on WebGPU: the same states', async () => {
+  const gpu = await launch();
+  const { page, errors, close } = await visit(gpu, served.url);
+  await ready(page);
+  await ask(page);
+  await page.getByRole('tab', { name: 'Compare models' }).click();
+  const panel = page.getByRole('tabpanel');
+  await panel.getByLabel(/as model B/).selectOption('bundled:passage-post');
+  await panel.getByRole('rowheader', { name: /^B / }).waitFor({ timeout: 120_000 });
+  await panel.getByLabel(/^File/).selectOption('fp32');
+  await panel.getByRole('rowheader', { name: 'B Passage post-trained, fp32, WASM' }).waitFor({ timeout: 120_000 });
+  await panel.getByLabel(/^Device/).selectOption('webgpu');
+  await panel.getByRole('rowheader', { name: 'B Passage post-trained, fp32, WebGPU' }).waitFor({ timeout: 170_000 });
+  for (const row of (await csvOf(page, 'How far apart their states lie')).slice(1)) for (const v of row.slice(1)) expect(Math.abs(Number(v))).toBeLessThan(1e-4);
+  expect(errors).toEqual([]);
+  await close();
+  await gpu.close();
+}, 400_000);

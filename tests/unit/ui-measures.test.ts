@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SetAlignment } from '../../src/lab-alignment';
 import type { Language, Probe } from '../../src/types';
+import { apart, differenceFinding, differences, sideBySide, type Side } from '../../src/ui/figures/difference';
 import { curvesOf } from '../../src/ui/figures/measures';
 import { setCurves } from '../../src/ui/figures/set-curves';
 
@@ -88,5 +89,40 @@ describe('curves over the set', () => {
     const one = setCurves({ ...result, languages: result.languages.slice(0, 1) }, 'raw', 'range');
     expect(near(one?.series[0].low)).toEqual([0.4, 0.8]);
     expect(one?.y).toContain('middle half of the items');
+  });
+});
+
+describe('two models’ difference', () => {
+  const side = (questionLanguage: Language, ...degrees: number[]): Side => ({ probe: probe(questionLanguage, ...degrees), english: probe('en', 0, 0) });
+  const gold = (s: Side, ...p: number[]): Side => {
+    s.probe.tokens = [{ group: 'readout' }] as Probe['tokens'];
+    s.probe.lens = p.map((v, layer) => ({ layer, position: 0, top: [], entropy: 0, followed: [{ id: 1, text: 'x', p: v, rank: 0 }] }));
+    return s;
+  };
+  const a = gold(side('th', 60, 0), 0.1, 0.9);
+  const b = gold(side('th', 90, 60), 0.2, 0.3);
+  it('is A minus B, for every measure that both have', () => {
+    const d = differences(a, b);
+    expect(d?.series.map((s) => [s.name, ...near(s.values)])).toEqual([
+      ['question alignment', 0.5, 0.5],
+      ['readout–answer similarity', 0, 0],
+      ['gold token’s probability', -0.1, 0.6],
+    ]);
+    expect(differences(side('th', 1, 2), b)?.series.map((s) => s.name)).toEqual(['question alignment', 'readout–answer similarity']);
+    expect(differenceFinding(a, b)).toContain('gold token’s probability differs most at layer 1 (A 0.900, B 0.300)');
+  });
+  it('says nothing of layers that do not correspond', () => {
+    const deep = { ...b, probe: { ...b.probe, layers: [0, 1, 2] } };
+    expect(differences(a, deep)).toBeNull();
+    expect(apart(a.probe, deep.probe)).toBeNull();
+    expect(sideBySide('retrieval', a, deep).layers).toEqual([0, 1, 2]);
+  });
+  it('states lie apart by one minus their cosine', () => {
+    const d = apart(a.probe, b.probe);
+    expect(d?.series.map((s) => [s.name, ...near(s.values)])).toEqual([
+      ['question', near([1 - Math.cos(Math.PI / 6)])[0], 0.5],
+      ['readout', 0, 0],
+      ['answer span', 0, 0],
+    ]);
   });
 });

@@ -1,23 +1,39 @@
-/** A second slot, B: another model in a worker of its own, asked the very same. Probes are kept per model, so that a series can be scrubbed. */
+/**
+ * A second slot, B: another model, or another file or device of the same one, in a worker of its own, asked the very same. Probes
+ * are kept per model, so that a series can be scrubbed.
+ */
 import type { LabClient } from '../../lab-client';
-import type { ModelCard, Probe, Progress } from '../../types';
+import type { Device, Dtype, ModelCard, Probe, Progress } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { model } from './model.svelte';
 import { run } from './run.svelte';
 import { view } from './view.svelte';
+
+/** null: the lab's own choice. */
+export interface Make {
+  dtype: Dtype | null;
+  device: Device | null;
+}
+const ANY: Make = { dtype: null, device: null };
 
 class Compare {
   status: 'idle' | 'loading' | 'asking' = $state('idle');
   progress: Progress | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
   wanted: string | null = $state(null);
-  probes: Record<string, Probe> = $state.raw({});
+  make: Make = $state.raw(ANY);
+  probes: Record<string, Probe[]> = $state.raw({});
   #lab: LabClient | null = null;
-  #of: Probe | null = null;
+  #loaded = '';
   #turn = 0;
 
+  /** What B has been asked: what A shows now, and the same in English where A has it. */
+  #asked: Probe[] = $derived(this.wanted && run.shown ? (this.probes[key(this.wanted, this.make, run.shown.main)] ?? []) : []);
   /** B's probe of what A shows now. */
-  b: Probe | null = $derived(this.wanted && run.shown ? (this.probes[key(this.wanted, run.shown.main)] ?? null) : null);
+  b: Probe | null = $derived(this.#asked[0] ?? null);
+  /** All of B's probes, the asked one first. */
+  all: Probe[] = $derived(this.#asked);
+  english: Probe | null = $derived(this.#asked.find((p) => p.ask.questionLanguage === 'en') ?? null);
 
   /** The loaded model's siblings in order: base, checkpoints, post-trained. */
   series: ModelCard[] = $derived.by(() => {
@@ -26,25 +42,40 @@ class Compare {
     return pair ? model.cards.filter((c) => c.pair === pair).sort((x, y) => stage(x) - stage(y)) : [];
   });
 
-  async choose(id: string): Promise<void> {
+  /** @param make of the model chosen already, the file and device it has; of another, the lab's own choice */
+  async choose(id: string, make: Partial<Make> = id === this.wanted ? this.make : ANY): Promise<void> {
     this.wanted = id;
+    this.make = { ...ANY, ...make };
     const main = run.shown?.main;
     const card = model.cards.find((c) => c.ref.id === id);
-    if (!main || !card || this.probes[key(id, main)]) return;
+    const slot = main && key(id, this.make, main);
+    if (!main || !card || !slot || this.probes[slot]) return;
+    const { dtype, device } = this.make;
+    const english = run.probes.find((p) => p !== main && p.ask.questionLanguage === 'en');
     const turn = ++this.#turn;
     const mine = () => turn === this.#turn;
     this.trouble = null;
     this.status = 'loading';
     try {
       this.#lab ??= (await getLab()).another();
-      if (this.#of !== main || (await this.#lab.model())?.card.ref.id !== id) {
-        await this.#lab.load($state.snapshot(card.ref), { device: view.device ?? undefined, onProgress: (p) => mine() && (this.progress = p) });
+      const file = `${id} ${dtype} ${device ?? view.device}`;
+      if (this.#loaded !== file || !(await this.#lab.model())) {
+        this.#loaded = '';
+        await this.#lab.load(
+          { ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) },
+          { device: device ?? view.device ?? undefined, onProgress: (p) => mine() && (this.progress = p) },
+        );
+        if (!mine()) return;
+        this.#loaded = file;
+      }
+      this.status = 'asking';
+      const asks = english ? [main.ask, english.ask] : [main.ask];
+      const probes: Probe[] = [];
+      for (const ask of asks) {
+        probes.push(await this.#lab.probe(ask, { states: false }));
         if (!mine()) return;
       }
-      this.#of = main;
-      this.status = 'asking';
-      const probe = await this.#lab.probe(main.ask, { states: false });
-      if (mine()) this.probes = { ...this.probes, [key(id, main)]: probe };
+      this.probes = { ...this.probes, [slot]: probes };
     } catch (error) {
       const trouble = toTrouble(error);
       if (mine() && !isQuiet(trouble)) this.trouble = trouble;
@@ -60,17 +91,25 @@ class Compare {
   async lab(): Promise<LabClient | null> {
     const card = model.cards.find((c) => c.ref.id === this.wanted);
     if (!card) return null;
+    const { dtype, device } = this.make;
+    const file = `${card.ref.id} ${dtype} ${device ?? view.device}`;
     const lab = (this.#lab ??= (await getLab()).another());
-    if ((await lab.model())?.card.ref.id !== card.ref.id) await lab.load($state.snapshot(card.ref), { device: view.device ?? undefined });
+    if (this.#loaded !== file || !(await lab.model())) {
+      await lab.load({ ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) }, { device: device ?? view.device ?? undefined });
+      this.#loaded = file;
+    }
     return lab;
   }
 
-  /** B as a record has it. */
+  /** B as a record has it; its further languages may follow, one call each. */
   put(probe: Probe): void {
     if (!run.shown) return;
+    const { main } = run.shown;
     const id = probe.model.card.ref.id;
+    const known = this.wanted === id ? (this.probes[key(id, this.make, main)] ?? []) : [];
     this.wanted = id;
-    this.probes = { ...this.probes, [key(id, run.shown.main)]: probe };
+    if (!known.length) this.make = { dtype: probe.model.dtype, device: probe.model.device };
+    this.probes = { ...this.probes, [key(id, this.make, main)]: [...known, probe] };
   }
 
   /** Gives B's memory back. */
@@ -78,12 +117,15 @@ class Compare {
     this.#turn++;
     this.#lab?.terminate();
     this.#lab = null;
+    this.#loaded = '';
     this.wanted = null;
+    this.make = ANY;
     this.probes = {};
+    this.trouble = null;
     this.status = 'idle';
   }
 }
 
-const key = (id: string, p: Probe): string => `${id} ${p.provenance.model} ${p.provenance.time}`;
+const key = (id: string, { dtype, device }: Make, p: Probe): string => `${id} ${dtype} ${device} ${p.provenance.model} ${p.provenance.time}`;
 
 export const compare = new Compare();
