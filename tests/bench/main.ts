@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { launch } from '../harness';
+import { launch, serve } from '../harness';
 import { buildOnnx, buildPage } from './build';
 import { Driver } from './driver';
 import { mainModel, randomModel, type Folder } from './folder';
@@ -11,9 +11,11 @@ import { PASSAGE, SMOLLM2_135M, WIDE } from './graph';
 import { measureDecode } from './measure/decode';
 import { measureInstrument } from './measure/instrument';
 import { measurePatch, measureRelevance } from './measure/mechanism';
+import { measureMany } from './measure/many';
 import { measureProbe } from './measure/probe';
 import { measureStudy } from './measure/study';
 import { measureTraffic } from './measure/traffic';
+import { measureView } from './measure/view';
 import { parseOptions, type BenchOptions, type Part } from './options';
 import { serveSite, type Site } from './serving';
 import { print, skipped, type Row } from './table';
@@ -32,6 +34,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   let browser: Browser | null = null;
   let site: Site | null = null;
   try {
+    if (options.parts.includes('page')) rows.push(...(await measurePage(options)));
+    if (options.parts.every((part) => part === 'page')) return;
     note('building the page');
     mkdirSync(join(temp, 'site'));
     await buildPage(join(temp, 'site'));
@@ -39,16 +43,29 @@ export async function main(argv: readonly string[]): Promise<void> {
     site = await serveSite(join(temp, 'site'), temp, options.threads);
     browser = await launch();
     const model = mainModel(options.model, temp);
-    if (options.parts.some((part) => part !== 'study')) for (const device of options.devices) rows.push(...(await measure(browser, site, model, device, options, temp)));
+    if (options.parts.some((part) => part !== 'study' && part !== 'page')) for (const device of options.devices) rows.push(...(await measure(browser, site, model, device, options, temp)));
     if (options.parts.includes('study') && options.devices.includes('wasm')) rows.push(...(await measureLong(browser, site, options, temp)));
     if (options.big) rows.push(...(await measureBig(browser, site, options.big, options, temp)));
   } finally {
     await browser?.close();
     await site?.close();
     rmSync(temp, { recursive: true, force: true });
+    console.log(`\n${print(rows)}\n`);
+    if (options.json) console.log(JSON.stringify(rows));
   }
-  console.log(`\n${print(rows)}\n`);
-  if (options.json) console.log(JSON.stringify(rows));
+}
+
+/** The app itself, as it was built last: what its main thread does while a reader explores a large record. */
+async function measurePage(options: BenchOptions): Promise<Row[]> {
+  note('page: exploring 12 languages × 36 layers × 600 tokens');
+  const served = await serve();
+  const browser = await launch({ webgpu: 'off' });
+  try {
+    return await measureView(browser, served.url, Math.max(20, options.repetitions));
+  } finally {
+    await browser.close();
+    await served.close();
+  }
 }
 
 async function measure(browser: Browser, site: Site, model: Folder, device: 'wasm' | 'webgpu', options: BenchOptions, temp: string): Promise<Row[]> {
@@ -74,10 +91,12 @@ async function measure(browser: Browser, site: Site, model: Folder, device: 'was
 
 /** The bundled model's shape with a window that holds natural text. */
 async function measureLong(browser: Browser, site: Site, options: BenchOptions, temp: string): Promise<Row[]> {
+  note('study: 20,000 cells');
+  const many = await measureMany(browser, site);
   const model = randomModel('long', { ...PASSAGE, positions: 2048 }, 'fp32', temp, 'random, of the bundled model’s shape');
   const driver = await Driver.open(browser, site, model, 'wasm');
   try {
-    return await inTurn({ ...options, parts: ['study'] }, 'wasm', { study: () => measureStudy(driver, options.paragraphs) });
+    return [...many, ...(await inTurn({ ...options, parts: ['study'] }, 'wasm', { study: () => measureStudy(driver, options.paragraphs) }))];
   } finally {
     await driver.close();
   }

@@ -1,6 +1,6 @@
 /** What `npm run bench` is asked to do. */
 
-export const PARTS = ['decode', 'probe', 'instrument', 'traffic', 'relevance', 'patch', 'study'] as const;
+export const PARTS = ['decode', 'probe', 'instrument', 'traffic', 'relevance', 'patch', 'study', 'page'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface BenchOptions {

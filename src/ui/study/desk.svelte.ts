@@ -54,6 +54,7 @@ class Desk {
   }
 
   async open(design: StudyDesign): Promise<void> {
+    this.trouble = null;
     this.design = design;
     this.page = 'study';
     this.summary = null;
@@ -137,6 +138,7 @@ class Desk {
   async pack(): Promise<void> {
     const { design, summary } = this;
     if (!design) return;
+    this.trouble = null;
     this.packing = true;
     await this.#try(async () => save(exportName(design), await studyOffice.pack(design.id, summary ? figuresOf(summary) : {})));
     this.packing = false;
@@ -144,6 +146,7 @@ class Desk {
 
   /** Zips of this lab: added as studies, or put together with the open one. */
   async take(files: Iterable<File>, into: string | null = null): Promise<void> {
+    this.trouble = null;
     for (const file of files) {
       await this.#try(async () => {
         if (file.size > 1e9) throw new Error(`${file.name} is larger than 1 GB.`);
@@ -156,6 +159,7 @@ class Desk {
   }
 
   async remove(id: string): Promise<void> {
+    this.trouble = null;
     await this.#try(async () => (await studyStore()).deleteStudy(id));
     if (this.design?.id === id) this.page = 'list';
     await this.refresh();
@@ -175,8 +179,8 @@ class Desk {
     void this.refresh();
   }
 
+  /** A trouble stays on screen until the reader does something else: what follows it by itself must not wipe it off. */
   async #try(work: () => Promise<void>, about = ''): Promise<void> {
-    this.trouble = null;
     try {
       await work();
     } catch (error) {

@@ -2,14 +2,14 @@
 import type { Driver } from '../driver';
 import type { Slice } from '../page/protocol';
 import { row, skipped, times, type Row } from '../table';
-import { atlasSlice } from '../texts';
+import { naturalSlice } from '../texts';
 
 /** The least the lab is faster. */
 const TARGET = 5;
 
 export async function measureStudy(driver: Driver, paragraphs: number): Promise<Row[]> {
-  const slice: Slice = { ...atlasSlice(paragraphs), maxTokens: 16 };
-  const what = `study, ${paragraphs} paragraph${paragraphs > 1 ? 's' : ''} of the atlas, en-x, ${driver.folder.title}`;
+  const slice: Slice = { ...naturalSlice(paragraphs), maxTokens: 16 };
+  const what = `study, ${paragraphs} paragraph${paragraphs > 1 ? 's' : ''} of ${slice.set}, en-x in ${slice.languages.length} languages, ${driver.folder.title}`;
   if (driver.refused) return [skipped('study', driver.device, what, `transformers.js: ${driver.refused}`)];
   const prompts = await driver.studyPrompts(slice);
   const before = driver.cpu();

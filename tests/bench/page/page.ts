@@ -5,6 +5,7 @@ import { cellRequest } from '../../../src/study/cell';
 import { cells, type StudyDesign } from '../../../src/study/design';
 import type { Ask } from '../../../src/types';
 import { CHANNEL, type CountReply } from './counter';
+import { fillStudy, openStudy, packStudy, unsettle } from './many';
 import type { Bench, Generation, Side, Slice, TransformersRequest } from './protocol';
 
 const lab = createLab(new URL('./', document.baseURI).href);
@@ -30,14 +31,14 @@ function say<T>(request: TransformersRequest): Promise<T> {
 /** As many as the lab takes (src/runtime/ort.ts). */
 const threads = (): number => (crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency || 1)) : 1);
 
-function designOf({ items, languages, maxTokens }: Slice): StudyDesign {
+function designOf({ set, items, languages, maxTokens }: Slice): StudyDesign {
   return {
     version: 1,
     id: 'bench',
     name: 'bench',
     created: new Date().toISOString(),
     models: [{ ref: { id: 'bench/bench' }, title: 'bench' }],
-    set: { name: 'atlas', license: '' },
+    set: { name: set, license: '' },
     items: items.map((i) => i.id),
     seed: null,
     scenarios: ['en-x'],
@@ -113,6 +114,10 @@ const bench: Bench = {
     }
     return { ms: performance.now() - started, ids };
   },
+  fillStudy,
+  openStudy,
+  unsettle,
+  packStudy,
   threads,
 };
 

@@ -1,6 +1,7 @@
 /** What the page says to transformers.js' worker, and what `window.bench` gives to the benchmark in Node. */
 import type { Device, Item, Language } from '../../../src/types';
 import type { Counts } from './counter';
+import type { Opened, Packed } from './many';
 
 export interface Target {
   /** `owner/name` on the benchmark's own hub. */
@@ -21,6 +22,8 @@ export interface Generation {
 
 /** Some items of a parallel set. */
 export interface Slice {
+  /** The set's name. */
+  set: string;
   items: Item[];
   languages: Language[];
   maxTokens: number;
@@ -43,5 +46,10 @@ export interface Bench {
   studyPrompts(slice: Slice): Promise<number[][]>;
   /** The same cells through `lab.cell`, as a study asks for them; null: the lab has no such method. */
   study(slice: Slice): Promise<{ ms: number; ids: number[][] } | null>;
+  /** A study of so many made-up cells, in this browser's database. */
+  fillStudy(id: string, count: number): Promise<number>;
+  openStudy(id: string): Promise<Opened>;
+  unsettle(id: string, how: 'corrected' | 'never summed'): Promise<void>;
+  packStudy(id: string): Promise<Packed>;
   threads(): number;
 }
