@@ -185,6 +185,161 @@ describe('the bundled model on WASM', () => {
   });
 });
 
+describe('sets on the bundled model', () => {
+  let visit: Visit;
+  beforeAll(async () => {
+    visit = await visitLab(browser, served.url);
+    await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.load({ id: 'bundled:passage-post', dtype: 'q4' }, { device: 'wasm' }));
+  });
+  afterAll(() => visit?.close());
+
+  test('a set whose worker is lost half-way keeps what is finished, and resuming gives what an unbroken one gives', async () => {
+    const seen = await visit.page.evaluate(async () => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      const items = (await lab.items('world')).filter((item) => item.tags?.[0] === 'held-out-facts').slice(0, 6);
+      const asks = items.map((item, i): Ask => ({ item, set: 'world', contextLanguage: 'en', questionLanguage: i % 2 ? 'de' : 'th' }));
+      const whole = await lab.relevanceSet(asks);
+      const broken = await lab.relevanceSet(asks, { onItem: (soFar) => soFar.items.length === 3 && void setTimeout(() => lab.terminate()) });
+      const resumed = await lab.relevanceSet(asks, { resume: broken });
+      const summary = await lab.summarise(whole, 0.9);
+      const curves = (set: typeof whole) => set.items.map((item) => [...(item.groups.question ?? [])]);
+      return {
+        kept: broken.items.length, stopped: broken.stopped, whole: curves(whole), resumed: curves(resumed), end: resumed.stopped,
+        languages: summary.byLanguage.map((c) => [c.questionLanguage, c.stability.n, c.stability.stability]),
+        alone: [...((await lab.relevance(asks[0])).groups.question ?? [])],
+        asks: whole.items.map((item) => JSON.stringify(item.ask).length),
+      };
+    });
+    expect(seen.kept).toBe(3);
+    expect(seen.stopped?.code).toBe('worker-lost');
+    expect(seen.end).toBeNull();
+    expect(seen.whole).toHaveLength(6);
+    expect(seen.resumed).toEqual(seen.whole);
+    // an item of a set is the very map of that item alone
+    expect(seen.alone).toEqual(seen.whole[0]);
+    expect(seen.languages.map(([language, n]) => [language, n])).toEqual([['th', 3], ['de', 3]]);
+    for (const [, , stability] of seen.languages) expect(stability).toBeGreaterThanOrEqual(0);
+    for (const length of seen.asks) expect(length).toBeLessThan(200);
+  });
+
+  test('pairs are patched one after the other; their means are those of the sweeps', async () => {
+    const seen = await visit.page.evaluate(async () => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      const items = (await lab.items('world')).filter((item) => item.tags?.[0] === 'held-out-facts').slice(0, 4);
+      const pairs = await lab.pairs(items, { set: 'world', contextLanguage: 'en', questionLanguage: 'de', cleanLanguage: 'en' });
+      const set = await lab.patchSet(pairs, { layers: [0, 8], groups: ['readout'] });
+      const [curve] = await lab.summarise(set);
+      return { pairs: pairs.map((p) => [p.ask.questionLanguage, p.clean.questionLanguage]), effects: set.items.map((i) => [...i.effects]), mean: [...curve.mean], flips: [...curve.flips], flippable: [...curve.flippable], stopped: set.stopped };
+    });
+    expect(seen.stopped).toBeNull();
+    expect(seen.pairs.length).toBeGreaterThan(1);
+    expect(seen.effects).toHaveLength(seen.pairs.length);
+    for (const pair of seen.pairs) expect(pair).toEqual(['de', 'en']);
+    // the readout at the last layer is all that the answer hangs on
+    expect(seen.mean[1]).toBeCloseTo(1, 2);
+    expect(seen.mean[0]).toBeCloseTo(seen.effects.reduce((s, e) => s + e[0], 0) / seen.effects.length, 6);
+    expect(seen.flips[1]).toBe(seen.flippable[1]);
+  });
+
+  test('a sweep that is cancelled can give what it has, and be finished later', async () => {
+    const seen = await visit.page.evaluate(async () => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      const items = await lab.items('world');
+      const [{ ask, clean }] = await lab.pairs(items.slice(0, 4), { set: 'world', contextLanguage: 'en', questionLanguage: 'de' });
+      const whole = await lab.patch(ask, { clean });
+      const stop = new AbortController();
+      const part = await lab.patch(ask, { clean, partial: true, signal: stop.signal, onProgress: (p) => p.phase === 'run' && p.done > 4 && stop.abort() });
+      const rest: number[] = [];
+      const finished = await lab.patch(ask, { clean, resume: part, onProgress: (p) => void rest.push(p.done) });
+      const other = await lab.patch(ask, { clean, layers: [1], resume: part }).catch((e: Failure) => e.code);
+      return { stopped: part.stopped, done: [...part.done], whole: [...whole.differences], finished: [...finished.differences], end: finished.stopped, other };
+    });
+    expect(seen.stopped?.code).toBe('cancelled');
+    expect(seen.done).toContain(0);
+    expect(seen.done).toContain(1);
+    expect(seen.finished).toEqual(seen.whole);
+    expect(seen.end).toBeNull();
+    expect(seen.other).toBe('bad-input');
+  });
+});
+
+describe('what cannot be had', () => {
+  let visit: Visit;
+  beforeAll(async () => {
+    visit = await visitLab(browser, served.url);
+  });
+  afterAll(() => visit?.close());
+  const load = (name: string, dtype: string) =>
+    visit.page.evaluate(({ id, host, dtype }) => (window as unknown as { own: LabClient }).own.load({ id, host, dtype }, { device: 'wasm' }).then(() => undefined), { id: `tiny/${name}`, host: `${served.origin}/mirror`, dtype });
+  const free: Ask = { context: 'The Elbe flows through Dresden.', question: 'Which river?' };
+
+  test('an operator without a rule is named; the model still answers', async () => {
+    await load('smollm-optimum', 'q8');
+    expect(await relevance(visit, free, { target: { kind: 'difference', a: 9, b: 11 } })).toMatchObject({ code: 'unsupported-graph', message: expect.stringMatching(/MatMulInteger|DynamicQuantizeLinear/) });
+    const stopped = await visit.page.evaluate((ask) => (window as unknown as { own: LabClient }).own.relevanceSet([ask, ask], { target: { kind: 'difference', a: 9, b: 11 } }).catch((e: Failure) => e.code), free);
+    expect(stopped).toBe('unsupported-graph');
+    const tokens = await visit.page.evaluate(async (ask) => (await (window as unknown as { own: LabClient }).own.answer(ask, { maxTokens: 3 })).tokens.length, free);
+    expect(tokens).toBeGreaterThan(0);
+  });
+
+  test('free text has no answer span: the group is absent, its depth unknown, and nothing is patched there', async () => {
+    await load('llama', 'fp32');
+    const map = good(await relevance(visit, free, { target: { kind: 'difference', a: 'Elbe', b: 11 } }));
+    expect(map.groups).toContain('question');
+    expect(map.groups).not.toContain('answerSpan');
+    expect(map.groupMrd).not.toHaveProperty('answerSpan');
+    expect(map.phases).toMatchObject({ answer: null, retrieval: null });
+    const swept = good(await patch(visit, free, { clean: { ...free, question: 'Which city?' }, layers: [1] }));
+    expect(swept.groups.map((g) => g.group)).toEqual(['question', 'readout']);
+    const nobody = await relevance(visit, free, { target: { kind: 'difference', a: 5, b: 5 } });
+    expect(nobody).toMatchObject({ code: 'bad-input', message: expect.stringContaining('same token') });
+  });
+
+  /** The fixture as a reader's own files, changed on the way. */
+  const dropped = (change: 'nan' | 'long') =>
+    visit.page.evaluate(
+      async ({ folder, change }) => {
+        const lab = (window as unknown as { own: LabClient }).own;
+        const get = async (path: string) => new Uint8Array(await (await fetch(`${folder}/${path}`)).arrayBuffer());
+        const config = JSON.parse(new TextDecoder().decode(await get('config.json'))) as Record<string, unknown>;
+        if (change === 'long') config['max_position_embeddings'] = 1_000_000;
+        const graph = await get('onnx/model.onnx');
+        // the middle of the file is the middle of its weights; ones in every bit are NaN, wherever a number begins
+        if (change === 'nan') graph.fill(0xff, graph.length >> 1, (graph.length >> 1) + 16);
+        const text = (data: BlobPart, path: string) => new File([data], path);
+        const files = [text(JSON.stringify(config), 'config.json'), text(await get('tokenizer.json'), 'tokenizer.json'), text(await get('tokenizer_config.json'), 'tokenizer_config.json'), text(graph, 'onnx/model.onnx')];
+        await lab.load(await lab.addFiles(files), { device: 'wasm' });
+      },
+      { folder: `${served.origin}/fixtures/models/llama`, change },
+    );
+
+  test('values that are not finite are counted, have no depth, and stand in no mean', async () => {
+    await dropped('nan');
+    const map = good(await relevance(visit, free, { target: { kind: 'difference', a: 9, b: 11 } }));
+    expect(map.checks.notFinite).toBeGreaterThan(0);
+    const n = map.tokens.length;
+    const broken = map.tokens.flatMap((_, i) => (Array.from({ length: map.layers + 1 }, (_, l) => map.relevance[l * n + i]).every(Number.isFinite) ? [] : [i]));
+    expect(broken.length).toBeGreaterThan(0);
+    for (const i of broken) expect(map.mrd[i]).toBeNull();
+    const summary = await visit.page.evaluate(async (ask) => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      const { notFinite } = await lab.summarise(await lab.relevanceSet([ask], { target: { kind: 'difference', a: 9, b: 11 } }));
+      return notFinite;
+    }, free);
+    expect(summary).toEqual({ values: map.checks.notFinite, items: 1 });
+  });
+
+  test('a prompt too long for the memory at hand is refused before it runs, with the longest that fits', async () => {
+    await dropped('long');
+    const text = 'The river Elbe flows through Dresden and Hamburg. '.repeat(1500);
+    const refused = await relevance(visit, { context: text, question: 'Which?' }, { target: { kind: 'difference', a: 9, b: 11 } });
+    expect(refused).toMatchObject({ code: 'too-long' });
+    const [, asked, most] = /of (\d+) tokens would not fit into memory; the longest prompt that fits has (\d+)/.exec((refused as Failure).message) ?? [];
+    expect(Number(most)).toBeGreaterThan(100);
+    expect(Number(most)).toBeLessThan(Number(asked));
+  });
+});
+
 test('a small model on WebGPU: the same laws', async () => {
   const visit = await visitLab(browser, served.url);
   try {
