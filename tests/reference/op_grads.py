@@ -33,8 +33,9 @@ def positive(*shape):
     return (0.5 + rng.random(shape) * 2).astype(np.float32)
 
 
-def case(name, nodes, inputs, f, constants=None, outputs=("y",), lrp=None, cp=None, opset=21):
-    """`inputs`: name → array, all differentiated. `f(*inputs)` → outputs in torch; `lrp`, `cp` the same with modified gradients."""
+def case(name, nodes, inputs, f, constants=None, outputs=("y",), lrp=None, cp=None, opset=21, native=True):
+    """`inputs`: name → array, all differentiated. `f(*inputs)` → outputs in torch; `lrp`, `cp` the same with modified gradients.
+    `native`: False where ONNX Runtime has no such operator on the CPU: the function is then checked by finite differences alone."""
     constants = constants or {}
     nodes = nodes if isinstance(nodes, list) else [nodes]
     graph = helper.make_graph(
@@ -45,8 +46,7 @@ def case(name, nodes, inputs, f, constants=None, outputs=("y",), lrp=None, cp=No
         [numpy_helper.from_array(v, k) for k, v in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(MS, 1)], ir_version=10)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    got = session.run(list(outputs), inputs)
+    got = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(list(outputs), inputs) if native else []
 
     def run(g):
         xs = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in inputs.values()]
@@ -350,6 +350,65 @@ case(
     lrp=lambda q, k, v: (Halve.apply(q, 0.25) @ Halve.apply(k, 0.25).transpose(-1, -2) / 2 + t(M)).softmax(-1) @ Halve.apply(v, 0.5),
     cp=lambda q, k, v: (q @ k.transpose(-1, -2) / 2 + t(M)).softmax(-1).detach() @ v,
 )
+
+
+# attention with a norm on each head's query and key, inside the node
+def normed(x, w, heads, rule, eps):
+    x = x.reshape(1, T, heads, -1)
+    r = torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+    return (x * (r if rule == "gradient" else r.detach()) * t(w)).reshape(1, T, -1)
+
+
+def gqa_normed(heads, kv, width, eps=1e-6):
+    cos, sin = caches(16, width // 2)
+    qw, kw = positive(width), positive(width)
+    shapes = (heads * width, kv * width, kv * width)
+    constants = {
+        "pk": np.zeros((1, kv, 0, width), np.float32), "pv": np.zeros((1, kv, 0, width), np.float32),
+        "n": np.array([T - 1], np.int32), "m": np.array(T, np.int32), "cos": cos, "sin": sin, "qw": qw, "kw": kw,
+    }
+
+    def f(mode):
+        return lambda q, k, v: attend(normed(q, qw, heads, mode, eps), normed(k, kw, kv, mode, eps), v, heads, kv, width, cos=cos, sin=sin, mode=mode)
+
+    case(
+        "GroupQueryAttention with normed heads",
+        node("GroupQueryAttention", ["q", "k", "v", "pk", "pv", "n", "m", "cos", "sin", "", "", "", "", "", "qw", "kw"], ["y", "kk", "vv"], domain=MS, num_heads=heads, kv_num_heads=kv, do_rotary=1, qk_norm_epsilon=eps),
+        {n: normal(1, T, s) for n, s in zip("qkv", shapes)}, f("gradient"), constants, lrp=f("attnlrp"), cp=f("cp-lrp"), native=False,
+    )
+
+
+gqa_normed(4, 2, 16)
+
+# as opset 23 has it: places last, heads in an axis of their own or side by side
+for heads_apart in (False, True):
+    cos, sin = caches(16, 4)
+    case(
+        f"RotaryEmbedding of opset 23, {'heads apart' if heads_apart else 'heads side by side'}",
+        node("RotaryEmbedding", ["x", "c", "s", "p"], **({} if heads_apart else {"num_heads": 2})),
+        {"x": normal(1, 2, T, 8) if heads_apart else normal(1, T, 16)},
+        (lambda x, cos=cos, sin=sin: rope(x.transpose(1, 2), cos, sin).transpose(1, 2)) if heads_apart else (lambda x, cos=cos, sin=sin: rope(x.reshape(1, T, 2, 8), cos, sin).reshape(1, T, -1)),
+        {"c": cos, "s": sin, "p": np.arange(T, dtype=np.int64)[None]}, opset=23,
+    )
+
+
+# attention of as many keys as queries, its mask given or implied
+def mha(name, masked, **attributes):
+    width, heads = 8, 3
+    mask = np.triu(np.full((1, 1, T, T), -1e4, np.float32), 1)
+
+    def f(mode):
+        return lambda q, k, v: attend(q, k, v, heads, heads, width, mode=mode, scale=attributes.get("scale"))
+
+    case(
+        f"MultiHeadAttention {name}",
+        node("MultiHeadAttention", ["q", "k", "v", *(["", "", "mask"] if masked else [])], domain=MS, num_heads=heads, unidirectional=0 if masked else 1, **attributes),
+        {n: normal(1, T, heads * width) for n in "qkv"}, f("gradient"), {"mask": mask} if masked else {}, lrp=f("attnlrp"), cp=f("cp-lrp"),
+    )
+
+
+mha("with a mask", True)
+mha("causal, scale", False, scale=0.7)
 
 OUT.write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
 print(len(cases), "cases", OUT.stat().st_size, "bytes")

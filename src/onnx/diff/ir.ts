@@ -2,7 +2,7 @@
  * The forward graph in the form the differentiation works on: topologically sorted, one operator per idea.
  *
  * `canonical` rewrites what would otherwise need a rule of its own: fused skip-norms become a sum and a norm (so that every residual
- * sum is an Add), opset-23 RMSNormalization becomes the SimplifiedLayerNormalization every runtime has, reductions take their axes as an input (opset 18). Nothing here changes what the graph computes.
+ * sum is an Add), opset-23 RMSNormalization and RotaryEmbedding become the ones every runtime has, reductions take their axes as an input (opset 18). Nothing here changes what the graph computes.
  */
 import { OnnxError } from '../error';
 import { ProtoReader } from '../proto';
@@ -113,6 +113,12 @@ function canonicalNode(node: OnnxNode, opset: number, tape: Tape): GNode[] {
   if (op === 'LayerNormalization') {
     const axis = node.attributes.get('axis')?.i ?? -1;
     return [norm(op, [...inputs], [node.outputs[0]], node.attributes.get('epsilon')?.f ?? 1e-5, axis)];
+  }
+  if (op === 'RotaryEmbedding' && domain === '') {
+    // Opset 23 has the places last and may do without them; the contrib operator is the same rotation with them second.
+    if (!inputs[3]) throw new NoGradientError(op, 'it uses RotaryEmbedding without positions, and there is no rule for that.');
+    const made = Object.fromEntries(['interleaved', 'num_heads', 'rotary_embedding_dim'].map((name) => [name, { int: node.attributes.get(name)?.i ?? 0 }]));
+    return [{ op, domain: MS, inputs: [inputs[0], inputs[3], inputs[1], inputs[2]], outputs: [...node.outputs], origin: null, made }];
   }
   if (REDUCTIONS.has(op) && opset < 18) {
     const axes = node.attributes.get('axes')?.ints;

@@ -165,6 +165,22 @@ const groupQuery: Rule = (c) => {
   return [e.op('Concat', [dq, dk, dv!], { axis: { int: -1 } })];
 };
 
+/** As many keys as queries; the mask is an input [1, 1 or heads, T, T], or causal, or none. Caches are fed empty and add nothing. */
+const multiHead: Rule = (c) => {
+  const { e, node } = c;
+  const heads = intAttr(node, 'num_heads', 0);
+  const last = c.xi(0).shape?.at(-1);
+  if (c.xi(0).shape?.length !== 3 || !node.inputs[1] || !node.inputs[2] || c.xi(1).shape?.length !== 3) return refuse(c, 'has its query, key and value packed');
+  if (typeof last !== 'number' || heads < 1) return refuse(c, 'has a width that could not be found out');
+  if (node.inputs[3]) refuse(c, 'adds biases');
+  if (node.inputs[4]) refuse(c, 'has a padding mask');
+  const at: Layout = { heads, kvHeads: heads, width: last / heads, dtype: dtypeOf(c.xi(0)) };
+  let mask = e.scalar(0, at.dtype);
+  if (intAttr(node, 'unidirectional', 0) === 1) mask = causalMask(c, -1, at.dtype);
+  if (node.inputs[5]) mask = e.add(mask, e.op('Squeeze', [c.x(5), e.ints([0])]));
+  return attend(c, at, c.x(0), c.x(1), c.x(2), mask, !c.frozenScores && (c.active(0) || c.active(1)), c.active(2));
+};
+
 /** Rotations are orthogonal: the adjoint turns the other way. */
 const rotary: Rule = (c) => {
   const { e, node } = c;
@@ -176,4 +192,4 @@ const rotary: Rule = (c) => {
   return [e.scale(g, floatAttr(node, 'scale', 1), dtypeOf(c.xi(0)))];
 };
 
-export const attention: Record<string, Rule> = { GroupQueryAttention: groupQuery, RotaryEmbedding: rotary };
+export const attention: Record<string, Rule> = { GroupQueryAttention: groupQuery, MultiHeadAttention: multiHead, RotaryEmbedding: rotary };
