@@ -61,7 +61,7 @@ export async function calibrate(
   const models: ModelEstimate[] = [];
   let known: LoadedModel | null = null;
   const watched: CellLab = { load: async (...a) => (known = await lab.load(...a)), cell: (...a) => lab.cell(...a), terminate: () => lab.terminate() };
-  const runner = labRunner(watched, items, options);
+  const runner = labRunner(watched, items, { ...options, precise: design.precise });
   for (const [m, model] of design.models.entries()) {
     options.onStep?.(`Loading ${model.title}`);
     const before = performance.now();

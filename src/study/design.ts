@@ -34,6 +34,8 @@ export interface StudyDesign {
   languages: Language[];
   prompt: Pick<PromptOptions, 'kind' | 'shots'>;
   maxTokens: number;
+  /** 4-bit products on float activations: slower, and equal on every device. Other files are not touched by it. */
+  precise?: boolean;
   measures: Measure[];
   /** F1 from which an answer counts as correct when errors are typed. */
   correctF1: number;
@@ -142,6 +144,7 @@ export function incompatible(a: StudyDesign, b: StudyDesign): string | null {
   if (a.set.sha256 && b.set.sha256 && a.set.sha256 !== b.set.sha256) return `different versions of the set ${a.set.name}`;
   if ((a.prompt.kind ?? null) !== (b.prompt.kind ?? null) || (a.prompt.shots ?? 0) !== (b.prompt.shots ?? 0)) return 'different prompts or numbers of examples';
   if (a.maxTokens !== b.maxTokens) return `answers of at most ${a.maxTokens} and ${b.maxTokens} tokens`;
+  if ((a.precise ?? false) !== (b.precise ?? false)) return 'precise 4-bit products in one of them only';
   if (a.correctF1 !== b.correctF1) return `different F1 thresholds: ${a.correctF1} and ${b.correctF1}`;
   if ((a.oracleTarget ?? 'answer') !== (b.oracleTarget ?? 'answer')) return 'different oracle targets';
   return null;

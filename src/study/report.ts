@@ -84,7 +84,7 @@ export function methods(summary: Summary, versions: Versions): string {
     `We evaluated ${sizes} on ${design.items.length} question${design.items.length === 1 ? '' : 's'} of ${design.set.name} (${design.set.license || 'licence not stated'}${design.set.source ? `, ${design.set.source}` : ''})${
       design.seed === null ? '' : `, drawn with seed ${design.seed}`
     }, in the scenarios ${design.scenarios.join(', ')} (context language – question language) with x in ${design.languages.join(', ')}.`,
-    `Prompts put the context before the question (${design.prompt.kind ?? 'the model’s own form'}, ${design.prompt.shots ?? 0} examples); answers were decoded greedily, at most ${design.maxTokens} tokens.`,
+    `Prompts put the context before the question (${design.prompt.kind ?? 'the model’s own form'}, ${design.prompt.shots ?? 0} examples); answers were decoded greedily, at most ${design.maxTokens} tokens${design.precise ? ', 4-bit products on float activations' : ''}.`,
     REFERENCE_TEXT.scores,
     `Intervals are 95 % percentile bootstrap intervals over items (${RESAMPLES} resamples). Ratios divide by the model’s own en-en F1 on the same items.`,
     REFERENCE_TEXT.errors(design.correctF1),

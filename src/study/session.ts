@@ -50,7 +50,7 @@ export interface StudyRun extends StudyHandle {
 const MENDED_BY_LOADING = new Set(['worker-lost', 'device-lost', 'no-model']);
 
 /** Cells answered by a lab; a worker or device that is lost is brought back once per cell before the study pauses. */
-export function labRunner(lab: CellLab, items: readonly Item[], options: { device?: Device; reuse?: boolean } = {}): CellRunner {
+export function labRunner(lab: CellLab, items: readonly Item[], options: { device?: Device; reuse?: boolean; precise?: boolean } = {}): CellRunner {
   const paragraphs = new Map<string, Item[]>();
   for (const item of items) {
     const list = paragraphs.get(item.paragraph);
@@ -60,7 +60,7 @@ export function labRunner(lab: CellLab, items: readonly Item[], options: { devic
   let current: StudyModel | null = null;
   const load = async (model: StudyModel, signal: AbortSignal): Promise<void> => {
     current = null;
-    await lab.load(model.ref, { signal, ...(options.device ? { device: options.device } : {}) });
+    await lab.load(model.ref, { signal, ...(options.device ? { device: options.device } : {}), ...(options.precise ? { precise: true } : {}) });
     current = model;
   };
   return {
@@ -87,7 +87,7 @@ export async function openSession(design: StudyDesign, lab: CellLab, store: Stud
   const awake = new Awake();
   let handle: StudyHandle;
   try {
-    handle = runStudy(design, labRunner(lab, options.items, options), store, {
+    handle = runStudy(design, labRunner(lab, options.items, { ...options, precise: design.precise }), store, {
       items: options.items,
       signal: options.signal,
       retryFailed: options.retryFailed,

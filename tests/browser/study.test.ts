@@ -170,6 +170,32 @@ test('a page that is killed twenty times at random loses no finished cell and ch
   await visit.close();
 }, 900_000);
 
+test('the bundled pair gives the same study on WASM and on WebGPU', async () => {
+  const visit = await visitLab(browser, served.url);
+  const world = (await visit.page.evaluate(() => (window as unknown as Scope).own.items('world'))).slice(0, 2);
+  const both = (id: string): StudyDesign =>
+    design(id, {
+      models: ['passage-base', 'passage-post'].map((name) => ({ ref: { id: `bundled:${name}`, dtype: 'q4' }, title: name })),
+      set: { name: 'world', license: 'CC0-1.0' },
+      items: world.map((i) => i.id),
+      scenarios: ['en-x'],
+      languages: ['de'],
+      prompt: { shots: 0 },
+      precise: true,
+      maxTokens: 12,
+      measures: ['answer', 'oracle', 'alignment'],
+    });
+  for (const device of ['wasm', 'webgpu'] as const) expect(await study(visit.page, both(device), { device, items: world })).toMatchObject({ state: 'done', done: 4, failed: 0 });
+  const [wasm, webgpu] = [await stored(visit.page, 'wasm'), await stored(visit.page, 'webgpu')];
+  expect([...wasm, ...webgpu].map((r) => r.device)).toEqual([...Array<Device>(4).fill('wasm'), ...Array<Device>(4).fill('webgpu')]);
+  expect(webgpu.map(substance)).toEqual(wasm.map(substance));
+  const cosines = (all: CellResult[]): number[] => all.flatMap((r) => r.alignment ?? [NaN]);
+  expect(cosines(wasm)).toHaveLength(4 * 9);
+  cosines(wasm).forEach((c, i) => expect(Math.abs(c - cosines(webgpu)[i])).toBeLessThan(1e-3));
+  expect(wasm.some((r) => r.squad.em === 1)).toBe(true);
+  await visit.close();
+}, 900_000);
+
 test('a second tab is told that the study runs; pausing, going on and cancelling', async () => {
   const visit = await visitLab(browser, served.url);
   const { page } = visit;

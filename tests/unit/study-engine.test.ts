@@ -41,6 +41,7 @@ describe('a design', () => {
     expect(designProblems(design([], { models: [], scenarios: ['x-x'], languages: [], correctF1: 0, maxTokens: 0 }))).toHaveLength(5);
     expect(() => runStudy(design([]), runner(), {} as StudyStore, { items: [] })).toThrow('at least one item');
     expect(incompatible(design(all), design(all, { maxTokens: 32 }))).toContain('16 and 32');
+    expect(incompatible(design(all), design(all, { precise: true }))).toContain('precise');
     expect(incompatible(design(all), design(all.slice(1), { id: 'other', languages: ['ru'] }))).toBeNull();
     expect(union(design(all, { languages: ['de'] }), design(all, { languages: ['ru'], seed: 2 }))).toMatchObject({ languages: ['de', 'ru'], seed: null });
   });

@@ -26,6 +26,7 @@ class Draft {
   seed = $state(1);
   shots = $state(0);
   maxTokens = $state(32);
+  precise = $state(false);
   measures: Measure[] = $state(['answer']);
   oracleTarget: 'answer' | 'gold' = $state('answer');
   estimate: (StudyEstimate & { of: string }) | null = $state.raw(null);
@@ -55,6 +56,7 @@ class Draft {
       languages,
       prompt: { shots: this.shots },
       maxTokens: this.maxTokens,
+      ...(this.precise ? { precise: true } : {}),
       measures: ['answer', ...this.measures.filter((m) => m !== 'answer')],
       correctF1: CORRECT_F1,
       oracleTarget: this.oracleTarget,
