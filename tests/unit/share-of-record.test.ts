@@ -83,6 +83,14 @@ describe('record → files', () => {
   });
 });
 
+it('the README’s line of Python names what is in the files', () => {
+  const line = /ZipFile\("([^"]+)"\)\.read\("([^"]+)"\)\)\["([^"]+)"\]\s+# \[layers, dim\]/.exec(readFileSync(new URL('README.md', root), 'utf8'));
+  const { name, bytes } = exportRecord(asRecord(probe()), 'zip');
+  expect(line?.[1]).toBe(name);
+  const arrays = readSafetensors(unzipSync(bytes)[line?.[2] ?? ''] ?? new Uint8Array());
+  expect(arrays.ok && arrays.value.get(line?.[3] ?? '')?.shape).toEqual([4, 8]);
+});
+
 describe('the recordings that ship', () => {
   const schema = JSON.parse(readFileSync(new URL('public/schema/record-1.json', root), 'utf8')) as Schema;
   const files = readdirSync(new URL('public/recordings', root)).filter((f) => f.endsWith('.zip'));
