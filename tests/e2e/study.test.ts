@@ -1,5 +1,6 @@
 /** A study from design to export, as a reader does it on the built page with a bundled model. */
 import { readFile } from 'node:fs/promises';
+import { strFromU8, unzipSync } from 'fflate';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { importStudy } from '../../src/study/import';
@@ -61,6 +62,22 @@ test('design, run, leave, come back, read, correct, export', async () => {
   const { cells } = importStudy(zip);
   expect(cells.length).toBeGreaterThan(0);
   expect(cells.filter((c) => c.corrected === 'refusal').length).toBe(1);
+  const files = Object.fromEntries(Object.entries(unzipSync(zip)).map(([name, bytes]) => [name, strFromU8(bytes)]));
+  // What a paper needs: tables, a paragraph with versions and definitions, samples as an evaluation harness logs them, pictures.
+  const lines = files['samples.jsonl'].trim().split('\n').map((l) => JSON.parse(l) as Record<string, unknown>);
+  expect(lines).toHaveLength(cells.length);
+  expect(lines[0]).toMatchObject({ doc_id: expect.any(String), doc: { context_language: expect.any(String), question_language: expect.any(String) }, target: expect.any(String), resps: [[expect.any(String)]], filtered_resps: [expect.any(String)], filter: 'none', metrics: ['f1', 'exact_match'] });
+  const summary = JSON.parse(files['summary.json']) as { cells: number; rows: unknown[] };
+  expect(summary.cells).toBe(cells.length);
+  expect(files['summary.csv'].trim().split('\r\n')).toHaveLength(1 + summary.rows.length);
+  expect(files['methods.md']).toMatch(/We evaluated Passage base \(bundled:passage-base.*3 questions of world \(CC0-1\.0[^]*SQuAD v1\.1[^]*Passage Lab \d+\.\d+\.\d+, ONNX Runtime Web \d+\.\d+\.\d+, WASM\./);
+  const figures = Object.entries(files).filter(([name]) => name.startsWith('figures/'));
+  expect(figures.map(([name]) => name)).toEqual(expect.arrayContaining(['figures/en-x-f1.svg', 'figures/en-x-languageAwareF1.svg', 'figures/en-x-errors-Passage-base.svg', 'figures/en-x-pair-Passage-base-Passage-post-trained.svg']));
+  const wrong = await page.evaluate(
+    (svgs) => svgs.filter(([, svg]) => svg.includes('NaN') || svg.includes('var(--') || new DOMParser().parseFromString(svg, 'image/svg+xml').documentElement.localName !== 'svg').map(([name]) => name),
+    figures,
+  );
+  expect(wrong).toEqual([]);
   expect(foreign).toEqual([]);
   expect(errors.filter((e) => !e.includes('404'))).toEqual([]);
   await close();
