@@ -10,7 +10,7 @@ import { mainModel, randomModel, type Folder } from './folder';
 import { PASSAGE, SMOLLM2_135M, WIDE } from './graph';
 import { measureDecode } from './measure/decode';
 import { measureInstrument } from './measure/instrument';
-import { measurePatch, measureRelevance } from './measure/mechanism';
+import { charactersFor, measurePatch, measureRelevance } from './measure/mechanism';
 import { measureMany } from './measure/many';
 import { measureProbe } from './measure/probe';
 import { measureStudy } from './measure/study';
@@ -121,12 +121,12 @@ async function measureBig(browser: Browser, site: Site, dtype: 'fp32' | 'q4', op
   return rows;
 }
 
-/** 24 layers of width 896 and a prompt of some 512 tokens: the longest and widest map that is promised. */
+/** 24 layers of width 896 and a prompt of 512 tokens or a few more: the longest and widest map that is promised. */
 async function measureWide(browser: Browser, site: Site, options: BenchOptions, temp: string): Promise<Row[]> {
   const model = randomModel('wide', WIDE, 'q4', temp, 'random, 24 layers × 896 (q4)');
   const driver = await Driver.open(browser, site, model, 'wasm', { transformers: false });
   try {
-    return await inTurn({ ...options, parts: ['relevance'] }, 'wasm', { relevance: () => measureRelevance(driver, 1, 1050) });
+    return await inTurn({ ...options, parts: ['relevance'] }, 'wasm', { relevance: async () => measureRelevance(driver, 1, await charactersFor(driver, 512)) });
   } finally {
     await driver.close();
   }

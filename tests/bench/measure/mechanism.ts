@@ -19,6 +19,13 @@ interface Held {
   repetitions: number;
 }
 
+/** How many characters of the shipped passages make at least so many tokens. */
+export async function charactersFor(driver: Driver, tokens: number): Promise<number> {
+  const most = 50_000;
+  for (let characters = 500; characters < most; characters += 100) if ((await driver.prompt(promptText(characters))).length >= tokens) return characters;
+  throw new Error(`the passages have no ${tokens} tokens`);
+}
+
 /** One map of a prompt of about `characters`. The answer it asks for is known after the first time. */
 export async function measureRelevance(driver: Driver, repetitions: number, characters?: number): Promise<Row[]> {
   const text = promptText(characters);
