@@ -164,9 +164,3 @@ export function union(a: StudyDesign, b: StudyDesign): StudyDesign {
     measures: add(a.measures, b.measures),
   };
 }
-
-/** Seconds the whole study takes, from a few cells timed on this machine (the first of each model is warm-up and left out by the caller). */
-export function estimateSeconds(cellCount: number, timedMs: readonly number[]): number | null {
-  if (timedMs.length === 0) return null;
-  return (cellCount * timedMs.reduce((a, b) => a + b, 0)) / timedMs.length / 1000;
-}
