@@ -23,6 +23,8 @@ export interface LayerSeries {
   bounds?: readonly [string, string];
   language?: Language | (string & {});
   group?: TokenGroup;
+  /** Colour, dash and marker of this language, for what is no language itself. */
+  like?: Language;
   /** Of two compared runs: A is drawn solid, B dashed and hollow, whatever their language. */
   slot?: 'A' | 'B';
   /** Emphasised; when any series is, the others step back and lose their names. */
@@ -51,7 +53,8 @@ export function layerCurves(data: LayerCurvesData, options: ChartOptions & { com
 
 function colourOf(s: LayerSeries, theme: Theme, byGroup: boolean): string {
   if (byGroup && s.group) return theme.groups[s.group];
-  if (s.language !== undefined) return languageColour(theme, s.language);
+  const language = s.like ?? s.language;
+  if (language !== undefined) return languageColour(theme, language);
   return s.group ? theme.groups[s.group] : theme.ink;
 }
 
@@ -88,7 +91,7 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
   const drawn = order.map((s): SvgNode => {
     const on = strong(s);
     const colour = colourOf(s, theme, byGroup);
-    const style = languageStyle(s.language ?? 'en');
+    const style = languageStyle(s.like ?? s.language ?? 'en');
     const px = layers.map((l) => x(l));
     const py = layers.map((_, i) => (i < s.values.length ? y(s.values[i]) : NaN));
     let line = '';
@@ -103,7 +106,7 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
       { class: `path ${on ? 'is-pinned' : 'is-context'}`, 'data-language': s.language, 'data-group': s.group, 'data-slot': s.slot, opacity: on ? null : 0.5, role: 'img', 'aria-label': `${s.name}: ${describe(s, layers, format)}` },
       s.low && s.high ? h('path', { class: 'spread', d: bandPath(layers, s.low, s.high, x, y), fill: colour, 'fill-opacity': 0.13 }) : null,
       h('path', { class: 'line', d: line, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': (s.slot ? (s.slot === 'B' ? '5 3' : '') : style.dash) || null, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
-      lastAt >= 0 && s.language !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: s.slot === 'B' ? theme.background : colour, stroke: s.slot === 'B' ? colour : null }) : null,
+      lastAt >= 0 && (s.like ?? s.language) !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: s.slot === 'B' ? theme.background : colour, stroke: s.slot === 'B' ? colour : null }) : null,
       on ? px.map((at, i) => (Number.isFinite(py[i]) ? h('circle', { class: layers[i] === selected ? 'reveal is-lit' : 'reveal', 'data-layer': layers[i], cx: at, cy: py[i], r: 3.5, fill: colour, stroke: theme.background, 'stroke-width': 1.5 }) : null)) : null,
     );
   });

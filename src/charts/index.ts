@@ -10,4 +10,5 @@ export { layerCurves, patchCurves, type LayerCurvesData, type LayerSeries, type 
 export { phaseStrip, type PhaseStripData } from './phase-strip';
 export { relevanceHeatmap, profile, type RelevanceData, type ProfileData } from './relevance';
 export { matrix, errorStack, scatterFit, leastSquares, FIT_MINIMUM, OUTCOMES, type MatrixData, type ErrorStackData, type Outcome, type ScatterData, type ScatterPoint } from './study';
+export { promptText, type PromptData } from './prompt';
 export { smallMultiples, type Panel } from './multiples';

@@ -196,3 +196,60 @@ test('one model on WASM and on WebGPU: the same states', async () => {
   await close();
   await gpu.close();
 }, 400_000);
+
+test('the first screen of a laptop shows the picture', async () => {
+  const { page, close } = await visit(browser, 'about:blank');
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.goto(served.url);
+  const picture = page.locator('svg.chart-trajectory');
+  await picture.waitFor({ timeout: 60_000 });
+  await ready(page);
+  const box = await picture.boundingBox();
+  expect((900 - (box?.y ?? 900)) / (box?.height ?? 1)).toBeGreaterThan(0.7);
+  await close();
+});
+
+test('the prompt as a table and as a file; readings of the lens pinned and followed, in the view’s link too', async () => {
+  const { page, errors, close } = await visit(browser, served.url);
+  await ready(page);
+  await questionIn(page).selectOption('ar');
+  await ask(page);
+  await page.getByRole('tab', { name: 'Prompt' }).click();
+  const prompt = await csvOf(page, 'The prompt, token by token');
+  expect(prompt[0]).toEqual(['position', 'token', 'id', 'group', 'start', 'end', 'special']);
+  const tokens = await page.locator('[role=toolbar] [data-token]').evaluateAll((all) => Number((all.at(-1) as HTMLElement).dataset['token']));
+  expect(prompt.length - 1).toBeGreaterThan(tokens);
+  expect(new Set(prompt.slice(1).map((r) => r[3]))).toEqual(new Set(['template', 'context', 'answer span', 'question', 'readout']));
+  const figure = page.getByRole('figure', { name: 'The prompt, token by token' });
+  const [svg] = await Promise.all([page.waitForEvent('download'), figure.getByRole('button', { name: 'SVG' }).click()]);
+  expect(await readFile(await svg.path(), 'utf8')).toMatch(/direction="rtl"/);
+
+  await page.getByRole('tab', { name: 'Logit lens' }).click();
+  await page.getByRole('slider', { name: /^Layer/ }).fill('4');
+  const pins = page.getByRole('region', { name: 'Pin a reading' });
+  const followed = page.getByRole('figure', { name: /^The followed words/ });
+  // the grid's own run, made when the tab is opened
+  await page.locator('svg.chart-lens-grid [data-token]').nth(8).waitFor({ timeout: 60_000 });
+  const before = (await csvOf(page, /^The followed words/))[0];
+  const free = pins.locator('ul').first().getByRole('button').filter({ hasNotText: before[1].replace(/“|”.*/g, '') }).first();
+  const word = (await free.locator('bdi').textContent()) ?? '';
+  const p = await free.locator('span').textContent();
+  await free.click();
+  await followed.locator('text.name').filter({ hasText: `“${word}” (pinned)` }).waitFor({ timeout: 60_000 });
+  const after = await csvOf(page, /^The followed words/);
+  const column = after[0].indexOf(`“${word}” (pinned)`);
+  expect(column).toBe(before.length);
+  // what was pinned is what the lens read there
+  const measured = Number(after.find((r) => r[0] === '4')?.[column]);
+  if (p?.startsWith('<')) expect(measured).toBeLessThan(0.001);
+  else expect(Math.abs(100 * measured - Number.parseFloat(p ?? ''))).toBeLessThan(0.51);
+  expect(await page.getByRole('figure', { name: 'What each layer would say next' }).getByLabel('Follow').textContent()).toContain('(pinned)');
+  expect(await axe(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Share, save, open' }).click();
+  expect(await page.getByLabel(/^Link/).inputValue()).toMatch(/[?&]pt=\d+/);
+  await page.keyboard.press('Escape');
+  await pins.getByRole('button', { name: `Unpin ${word}` }).click();
+  await followed.locator('text.name').filter({ hasText: '(pinned)' }).waitFor({ state: 'detached', timeout: 60_000 });
+  expect(errors).toEqual([]);
+  await close();
+});

@@ -13,6 +13,7 @@ import {
   matrix,
   patchCurves,
   phaseStrip,
+  promptText,
   profile,
   relevanceHeatmap,
   renderPretty,
@@ -24,6 +25,7 @@ import {
   trajectoryDomain,
   type Chart,
 } from '../../src/charts';
+import type { TokenInfo } from '../../src/types';
 import { alignment, errors, f1Matrix, lens, pair, patch, relevance, scatter, twelve } from '../fixtures/charts/data';
 
 /** Every chart passes here: snapshot, label, no text under 11 px, nothing unescaped, no NaN. */
@@ -156,6 +158,27 @@ describe('marks', () => {
     const circle = /data-layer="5" cx="([\d.]+)" cy="([\d.]+)"/.exec(renderToString(chart.svg));
     expect(chart.locate(Number(circle?.[1]), Number(circle?.[2]) + 20)?.layer).toBe(5);
   });
+  it('the prompt: groups, wrapped lines, right-to-left ones from the right', async () => {
+    const token = (text: string, group: TokenInfo['group'], id: number): TokenInfo => ({ id, text, group, start: 0, end: 0, special: text.startsWith('<') });
+    const tokens = [
+      token('<|user|>', 'template', 2),
+      ...'Bruno was born in Oslo . Edith lives in Brno and works in a mill .'.split(' ').map((w, i) => token(`${w} `, w === 'Oslo' ? 'answerSpan' : 'context', 10 + i)),
+      token('\n', 'template', 3),
+      token('أين', 'question', 40),
+      token(' وُلد', 'question', 41),
+      token('', 'question', 42),
+      token(' برونو؟', 'question', 43),
+      token('<|assistant|>', 'readout', 4),
+    ];
+    const chart = promptText({ tokens }, { width: 360, theme });
+    await check('prompt', chart);
+    const svg = renderToString(chart.svg);
+    expect(svg).toMatch(/x="360"[^>]* direction="rtl"[^>]*><tspan data-group="question"[^>]*>أين وُلد برونو؟<\/tspan>/);
+    expect(chart.table.rows).toHaveLength(tokens.length);
+    expect(chart.finding).toContain('4 question');
+    // nothing is lost, nothing is torn
+    expect([...svg.matchAll(/<tspan[^>]*>([^<]*)<\/tspan>/g)].map((m) => m[1]).join('')).toBe(tokens.map((t) => t.text.replace('\n', '↵').replace('<', '&lt;').replace('>', '&gt;')).join(''));
+  });
   it('every chart is drawn of nothing without NaN', () => {
     const none: Chart[] = [
       layerCurves({ series: [], y: 'y' }, { width: 300 }),
@@ -170,6 +193,7 @@ describe('marks', () => {
       scatterFit({ points: [], x: 'a', y: 'b' }, { width: 300 }),
       smallMultiples([], { width: 300 }),
       lensGrid({ cells: [], positions: [] }, { width: 300 }),
+      promptText({ tokens: [] }, { width: 300 }),
     ];
     for (const chart of none) {
       expect(renderToString(chart.svg)).not.toMatch(/NaN|undefined|Infinity/);

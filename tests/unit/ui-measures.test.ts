@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { SetAlignment } from '../../src/lab-alignment';
-import type { Language, Probe } from '../../src/types';
+import type { Language, LensCell, Probe } from '../../src/types';
 import { apart, differenceFinding, differences, sideBySide, type Side } from '../../src/ui/figures/difference';
 import { curvesOf } from '../../src/ui/figures/measures';
+import { followCurves } from '../../src/ui/figures/follow';
 import { setCurves } from '../../src/ui/figures/set-curves';
 
 /** A probe of two layers in the plane: the question's mean at the given angles (degrees), readout and answer span along the axes. */
@@ -124,5 +125,29 @@ describe('two models’ difference', () => {
       ['readout', 0, 0],
       ['answer span', 0, 0],
     ]);
+  });
+});
+
+describe('followed tokens', () => {
+  const cell = (layer: number, ...followed: [number, number, number][]): LensCell => ({ layer, position: 7, top: [], entropy: 0, followed: followed.map(([id, p, rank]) => ({ id, text: String(id), p, rank })) });
+  const followed: Probe['followed'] = [
+    { id: 5, text: ' Oslo', role: 'gold' },
+    { id: 9, text: ' Brno', role: 'pinned' },
+  ];
+  // a layer that was not read, and a token that one layer does not have, are gaps
+  const cells = [cell(0, [5, 0.1, 99], [9, 0.2, 9]), cell(2, [5, 0.9, 0])];
+  it('by probability', () => {
+    const d = followCurves('p', cells, followed, [0, 1, 2]);
+    expect(d.series.map((s) => [s.name, ...s.values as number[]])).toEqual([
+      ['“Oslo” (gold)', 0.1, NaN, 0.9],
+      ['“Brno” (pinned)', 0.2, NaN, NaN],
+    ]);
+    expect(new Set(d.series.map((s) => s.like)).size).toBe(2);
+    expect(d.series.every((s) => s.language === undefined)).toBe(true);
+  });
+  it('by rank, written as a rank', () => {
+    const { series, format } = followCurves('rank', cells, followed, [0, 1, 2]);
+    expect(Array.from(series[0].values, (v) => format?.(v))).toEqual(['#100', '#NaN', '#1']);
+    expect(series[0].values[2]).toBeGreaterThan(series[0].values[0]);
   });
 });

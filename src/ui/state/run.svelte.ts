@@ -25,7 +25,8 @@ class Run {
   shown: Shown | null = $state.raw(null);
   /** What `answer` and `shown` answer. */
   asked: Ask | null = $state.raw(null);
-  grid: { of: Probe; cells: LensCell[] } | null = $state.raw(null);
+  /** The lens at more positions than a run reads, with the pinned tokens followed. */
+  grid: { of: Probe; pins: string; cells: LensCell[]; followed: Probe['followed'] } | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
   /** Told when a run is done, for the address. */
   ondone: ((named: boolean) => void) | null = null;
@@ -97,14 +98,18 @@ class Run {
     if (this.status === 'idle') this.ondone?.(named);
   }
 
-  /** The lens at every question token, the readout and the answer: a run of its own, made when its picture is opened. */
+  /** The lens at every question token, the readout and the answer, for the tokens pinned now: a run of its own, made when it is looked at. */
   async readGrid(): Promise<void> {
     const main = this.shown?.main;
-    if (!main || !model.loaded || this.shown?.source !== 'live' || this.grid?.of === main) return;
+    if (!main || !model.loaded || this.busy || this.shown?.source !== 'live') return;
+    const { vocab } = model.loaded;
+    const follow = view.pins.filter((id) => id < vocab);
+    const pins = follow.join();
+    if (this.grid?.of === main && this.grid.pins === pins) return;
     const positions = main.tokens.flatMap((t, i) => (t.group === 'question' || t.group === 'readout' || t.group === 'answer' ? [i] : []));
     await this.#work('comparing', async (signal, mine) => {
-      const probe = await (await getLab()).probe(main.ask, { signal, states: false, lensPositions: positions });
-      if (mine()) this.grid = { of: main, cells: probe.lens };
+      const { lens, followed } = await (await getLab()).probe(main.ask, { signal, states: false, lensPositions: positions, follow });
+      if (mine()) this.grid = { of: main, pins, cells: lens, followed };
     });
   }
 

@@ -1,0 +1,98 @@
+/** The prompt as a figure: every token's text in its group's colour, wrapped to the width, right-to-left lines from the right. */
+import { GROUPS, type TokenGroup, type TokenInfo } from '../types';
+import { frame, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import { h, type SvgNode } from './svg';
+import { isRtl, short, textWidth } from './text';
+import { cssTheme, GROUP_NAME } from './theme';
+
+export interface PromptData {
+  /** In order; one with the text '' goes on with the grapheme begun before it. */
+  tokens: TokenInfo[];
+}
+
+const TEXT = 15;
+const LINE = 27;
+
+interface Run {
+  group: TokenGroup;
+  text: string;
+}
+
+/** Runs of one group by visual line: letters that join are never torn into elements of their own within a group. */
+function layOut(tokens: readonly TokenInfo[], width: number): Run[][] {
+  const lines: Run[][] = [[]];
+  let used = 0;
+  for (const { text, group } of tokens) {
+    const shown = text.replace(/\n/g, '↵');
+    const w = textWidth(shown, TEXT);
+    if (used > 0 && used + w > width) {
+      lines.push([]);
+      used = 0;
+    }
+    used += w;
+    const line = lines[lines.length - 1];
+    const last = line[line.length - 1];
+    if (last?.group === group) last.text += shown;
+    else line.push({ group, text: shown });
+    if (text.endsWith('\n')) {
+      lines.push([]);
+      used = 0;
+    }
+  }
+  return lines.filter((l) => l.length > 0);
+}
+
+export function promptText(data: PromptData, options: ChartOptions): Chart {
+  const theme = options.theme ?? cssTheme;
+  const { width } = options;
+  const { tokens } = data;
+  const counts = GROUPS.flatMap((group) => {
+    const n = tokens.filter((t) => t.group === group).length;
+    return n ? [{ group, n }] : [];
+  });
+  const lines = layOut(tokens, width - 8);
+  // the legend wraps as the text does
+  const legend: SvgNode[] = [];
+  let x = 0;
+  let y = 14;
+  for (const { group, n } of counts) {
+    const name = `${GROUP_NAME[group]} ${n}`;
+    const w = textWidth(name, SIZE.text) + 18;
+    if (x > 0 && x + w > width) {
+      x = 0;
+      y += 18;
+    }
+    legend.push(h('text', { x, y, 'font-weight': 600, fill: theme.groups[group] }, name));
+    x += w;
+  }
+  const top = y + 26;
+  const height = options.height ?? top + lines.length * LINE;
+  const drawn = lines.map((line, i) => {
+    const rtl = isRtl(line.map((r) => r.text).join(''));
+    return h(
+      'text',
+      { class: 'line', x: rtl ? width : 0, y: top + i * LINE, 'font-size': TEXT, direction: rtl ? 'rtl' : null, 'xml:space': 'preserve' },
+      line.map((r) => h('tspan', { 'data-group': r.group, fill: theme.groups[r.group] }, r.text)),
+    );
+  });
+  const question = tokens.filter((t) => t.group === 'question');
+  const letters = question.reduce((n, t) => n + [...t.text].length, 0);
+  const finding =
+    options.label ??
+    (tokens.length === 0
+      ? 'The prompt has no tokens.'
+      : `The prompt has ${tokens.length} tokens: ${counts.map((c) => `${c.n} ${GROUP_NAME[c.group]}`).join(', ')}.${question.length ? ` The question takes ${short(letters / question.length)} characters a token.` : ''}`);
+  return {
+    svg: frame('prompt', options, height, finding, h('g', { class: 'legend', 'aria-hidden': 'true' }, legend), drawn),
+    width,
+    height,
+    title: options.title ?? 'The prompt, token by token',
+    finding,
+    table: {
+      columns: ['position', 'token', 'id', 'group', 'start', 'end', 'special'],
+      rows: tokens.map((t, i): Cell[] => [i, t.text, t.id, GROUP_NAME[t.group], t.start, t.end, t.special ? 'yes' : '']),
+    },
+    // the page has the text itself under the pointer
+    locate: () => null,
+  };
+}
