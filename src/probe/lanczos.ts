@@ -2,7 +2,7 @@
  * The two leading principal axes of a tall or wide matrix, by Lanczos with full reorthogonalisation on C = XᵀX.
  *
  * Only products X·v and Xᵀ·w are needed, so 1,332 states of width 2,048 take well under a second where a full decomposition
- * (ml-pca, or a Gram matrix) takes many. The second axis is found in the space orthogonal to the first, so that equal eigenvalues are no trap.
+ * (or a Gram matrix) takes many. The second axis is found in the space orthogonal to the first, so that equal eigenvalues are no trap.
  */
 
 /** Row-major [rows, cols]. */
