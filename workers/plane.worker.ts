@@ -1,5 +1,5 @@
 /** Fits planes off the main thread; nothing else lives here. */
 import { expose } from 'comlink';
-import { fitPlane } from '../src/probe/plane';
+import { unparceller } from '../src/probe/plane-wire';
 
-expose({ fitPlane });
+expose({ fit: unparceller() });

@@ -1,6 +1,7 @@
 /** A plane fitted, turned, taken over: what lets two readers see the same picture. */
 import { describe, expect, it } from 'vitest';
 import { fitPlane, planeDistance, type PlaneRequest } from '../../src/probe/plane';
+import { parceller, unparceller } from '../../src/probe/plane-wire';
 import { jointPca } from '../../src/probe/projection';
 
 const DIM = 12;
@@ -65,5 +66,23 @@ describe('the distance of two runs in a plane', () => {
     expect(planeDistance(basis, [path(0)], [])).toBeNull();
     expect(planeDistance(basis, [path(0)], [{ states: new Float32Array(DIM) }])).toBeNull();
     expect(planeDistance(basis, [{ states: new Float32Array(7 * DIM) }], [{ states: new Float32Array(7 * DIM) }])).toBeNull();
+  });
+});
+
+describe('on the way to a worker', () => {
+  it('states go once, and every plane is the one fitted on the spot', () => {
+    const [parcel, open] = [parceller(), unparceller()];
+    const first = request();
+    const sent = structuredClone(parcel(first));
+    expect(sent.arrays.filter((a) => typeof a !== 'number')).toHaveLength(6);
+    expect(open(sent)).toEqual(fitPlane(first));
+    const again = { ...first, kind: 'layer-pca' as const, paths: [...first.paths].reverse() };
+    const named = structuredClone(parcel(again));
+    expect(named.arrays.every((a) => typeof a === 'number')).toBe(true);
+    expect(open(named)).toEqual(fitPlane(again));
+    const other = { ...request(), centroids: null, paths: [...first.paths, path(9)] };
+    const mixed = structuredClone(parcel(other));
+    expect(mixed.arrays.filter((a) => typeof a !== 'number')).toHaveLength(2);
+    expect(open(mixed)).toEqual(fitPlane(other));
   });
 });

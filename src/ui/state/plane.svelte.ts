@@ -3,6 +3,7 @@
  * the spot; large ones in a worker, and the picture before stays until they are there.
  */
 import { fitPlane, planeDistance, type Plane as Fitted, type PlaneRequest } from '../../probe/plane';
+import { parceller, type PlaneParcel } from '../../probe/plane-wire';
 import type { Basis, BasisKind, PlanePath } from '../../probe/projection';
 import { tokensHash } from '../../share/hash';
 import type { ViewState } from '../../share/view';
@@ -110,8 +111,9 @@ class Plane {
     const request = this.#request;
     if (!request || !this.#large || this.#late?.of === request) return;
     this.#fit ??= import('comlink').then(({ wrap }) => {
-      const worker = wrap<{ fitPlane: typeof fitPlane }>(new Worker(new URL('../../../workers/plane.worker.ts', import.meta.url), { type: 'module', name: 'plane' }));
-      return (plane) => worker.fitPlane(plane);
+      const parcel = parceller();
+      const worker = wrap<{ fit(parcel: PlaneParcel): Fitted }>(new Worker(new URL('../../../workers/plane.worker.ts', import.meta.url), { type: 'module', name: 'plane' }));
+      return (plane) => worker.fit(parcel(plane));
     });
     void this.#fit
       .then((fit) => fit(request.plane))
