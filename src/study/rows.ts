@@ -111,11 +111,18 @@ function oracleOf(hit: Float64Array, chance: Float64Array, control: Float64Array
 }
 
 function layerCurve({ layers, values }: Layered, ran: readonly number[]): LayerCurve {
-  const columns = layers.map((_, k) => ran.flatMap((i) => (Number.isFinite(values[i * layers.length + k]) ? [values[i * layers.length + k]] : [])));
+  const columns = layers.map((_, k) => {
+    const column: number[] = [];
+    for (const i of ran) {
+      const value = values[i * layers.length + k];
+      if (Number.isFinite(value)) column.push(value);
+    }
+    return column;
+  });
   return { layers: [...layers], mean: columns.map(mean), median: columns.map(median), sd: columns.map(sd), n: columns.map((c) => c.length) };
 }
 
-const median = (values: readonly number[]): number => (values.length === 0 ? NaN : quantile([...values].sort((a, b) => a - b), 0.5));
+const median = (values: readonly number[]): number => (values.length === 0 ? NaN : quantile(Float64Array.from(values).sort(), 0.5));
 
 /** The layer of a curve with the largest median; null where nothing was measured. */
 export function strongest(curve: PatchedCurve): { layer: number; effect: number; flips: number; n: number } | null {
