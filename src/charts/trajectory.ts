@@ -339,16 +339,19 @@ function findingOf(data: TrajectoryData, paths: TrajectoryPath[], within: [numbe
     let best = -1;
     let bestD = Infinity;
     let first = NaN;
+    let firstAt = 0;
     for (let i = 0; i < Math.min(a.layers.length, b.layers.length); i++) {
       if (within && (a.layers[i] < within[0] || a.layers[i] > within[1])) continue;
       const d = Math.hypot(a.x[i] - b.x[i], a.y[i] - b.y[i]);
-      if (Number.isNaN(first)) first = d;
+      // a readout begins as the same token in every language: that they coincide there is no finding
+      if (d < 1e-6) continue;
+      if (Number.isNaN(first)) [first, firstAt] = [d, i];
       if (d < bestD) {
         bestD = d;
         best = a.layers[i];
       }
     }
-    if (best >= 0) parts.push(`the ${GROUP_NAME[group]} in ${languageStyle(a.language).name} and ${languageStyle(b.language).name} comes closest at layer ${best} (distance ${short(bestD)}, ${short(first)} at ${within ? `layer ${within[0]}` : 'the start'})`);
+    if (best >= 0) parts.push(`the ${GROUP_NAME[group]} in ${languageStyle(a.language).name} and ${languageStyle(b.language).name} comes closest at layer ${best} (distance ${short(bestD)}, ${short(first)} at ${firstAt > 0 ? `layer ${a.layers[firstAt]}` : 'the start'})`);
   }
   const what = parts.length > 0 ? `In this plane${within ? `, from layer ${within[0]} to ${within[1]},` : ''} ${parts.join('; ')}.` : `${data.paths.length} path${data.paths.length === 1 ? '' : 's'} through the layers.`;
   return `${what} ${data.method}.${total}`;

@@ -192,7 +192,7 @@ describe('every screen', () => {
 
 test('JavaScript on the main thread before a model is asked for: at most 150 kB gzipped', async () => {
   const { gzipSync } = await import('node:zlib');
-  const dist = resolve(import.meta.dirname, '../../dist');
+  const dist = process.env['LAB_DIST'] ?? resolve(import.meta.dirname, '../../dist');
   const { page, close } = await visit(browser, served.url);
   await page.waitForLoadState('networkidle');
   // what the page itself has loaded as script; the worker's files are not among its own resource entries

@@ -146,6 +146,8 @@ describe('marks', () => {
     const svg = renderToString(scatterFit({ points, x: 'oracle', y: 'F1', limits: { x: [0, 100], y: [0, 100] } }, { width: 500, theme }).svg);
     expect([...svg.matchAll(/>(−?\d+)</g)].map((m) => Number(m[1].replace('−', '-'))).filter((v) => v < 0 || v > 100)).toEqual([]);
     expect(svg).toMatch(/class="legend".*>post-trained<.*>base</s);
+    const alike = renderToString(scatterFit({ points: points.map((p) => ({ ...p, x: 0 })), x: 'oracle', y: 'F1', limits: { x: [0, 100] } }, { width: 500, theme }).svg);
+    expect(alike).toMatch(/text-anchor="middle">100</);
     expect(renderToString(scatterFit({ points: points.map((p) => ({ ...p, series: 'base' })), x: 'x', y: 'y' }, { width: 500, theme }).svg)).not.toContain('legend');
   });
   it('small multiples share their scales and answer the pointer', async () => {
@@ -210,6 +212,11 @@ describe('marks', () => {
     expect(renderToString(chart.svg)).not.toContain('NaN');
     const mark = /data-layer="7" cx="([\d.]+)" cy="([\d.]+)"/.exec(renderToString(chart.svg));
     expect(chart.locate(Number(mark?.[1]) + 2, Number(mark?.[2]))?.layer).toBe(7);
+  });
+  it('does not find that two paths meet where both begin as the same token', () => {
+    const path = (language: string, x: number[]) => ({ language, group: 'readout' as const, layers: [0, 1, 2, 3], x, y: [0, 0, 0, 0] });
+    const { finding } = trajectory({ ...pair, paths: [path('en', [0, 1, 2, 3]), path('th', [0, 3, 2.5, 4])] }, { width: 500 });
+    expect(finding).toContain('comes closest at layer 2 (distance 0.5, 2 at layer 1)');
   });
   it('nothing to draw is a chart too', () => {
     expect(trajectory({ ...pair, paths: [] }, { width: 400 }).finding).toBeTruthy();
