@@ -246,6 +246,8 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
     if (v.length === 0) return [0, 1];
     const lo = Math.min(...v);
     const hi = Math.max(...v);
+    // All alike: shown where they lie in what can be, else in a span of one.
+    if (hi === lo && Number.isFinite(most - least)) return [least, most];
     const pad = hi > lo ? (hi - lo) * 0.06 : 0.5;
     return [Math.max(least, lo - pad), Math.min(most, hi + pad)];
   };
