@@ -52,6 +52,8 @@ test('10,000 links through the page’s own way in, on a page that waits for a w
   await page.waitForFunction(() => (window as unknown as { lab?: LabClient }).lab?.opener);
   const found = await page.evaluate(async (hashes) => {
     const open = (window as unknown as { lab: LabClient }).lab.opener!;
+    // a browser takes two hundred steps in ten seconds and no more; the address bar has its own test below
+    history.pushState = () => undefined;
     const blank: string[] = [];
     const failed: string[] = [];
     let explained = 0;
