@@ -1,5 +1,6 @@
 """Writes the item sets that ship: public/items/world.json (held-out paragraphs of the synthetic world, all twelve
-languages in parallel) and public/items/atlas.json (natural paragraphs, from training/atlas/*.json).
+languages in parallel) and public/items/atlas.json (natural paragraphs, from training/atlas/*.json). For the scores of en-en,
+whose one language gives too few items there, tests/score/english.json has more of the same kind.
 
     python training/make_items.py
 """
@@ -86,6 +87,22 @@ def atlas() -> None:
         write("atlas", "CC0-1.0", "Everyday and encyclopaedic paragraphs written for this project.", rows)
 
 
+def english() -> None:
+    paragraphs = []
+    for i in range(136):
+        rng = Random(f"{SEED}/english/{i}")
+        facts = choose_facts(rng, 3 + i % (MAX_FACTS - 2), held_out=True, people=KNOWN_PEOPLE)
+        context = write_context(rng, "en", facts)
+        qas = []
+        for k, n in enumerate(rng.sample(range(len(facts)), 3)):
+            start, end = context.spans[n]
+            qas.append({"id": f"english-{i:03d}-{k}", "question": ask("en", facts[n], rng.randrange(3)), "answers": [{"text": context.text[start:end], "answer_start": start}]})
+        paragraphs.append({"context": context.text, "qas": qas})
+    data = {"version": "1.1", "data": [{"title": "english", "paragraphs": paragraphs}]}
+    (ITEMS.parent.parent / "tests" / "score" / "english.json").write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
+
+
 if __name__ == "__main__":
     world()
+    english()
     atlas()

@@ -27,7 +27,7 @@ A Llama of 8 blocks, width 160, 3.5 M parameters, made for a lab that looks insi
 
 - **Files**: {", ".join(dtypes)}, exported with onnxruntime-genai's model builder, in the hub's layout.
 - **Data**: a synthetic world written for the project (CC0), in twelve languages: 64 people, 28 relations. Held out: every tenth fact, one wording of every question, contexts of more than ten facts, four names.
-- **Recipe**: `training/README.md`. Post-training went on for 3,642 steps of 12 rows of 256 tokens.
+- **Recipe**: `training/README.md`. Post-training went on for 3,642 steps of 12 rows of 256 tokens; the final model for 1,579 more.
 - **Scores**: `docs/scores.md`, measured in the page.
 - **Limits**: it knows the words of its world and nothing else. A circuit that looks things up was laid down roughly before training (`training/lookup_init.py`), so how such circuits come about is not to be read off this model. A demonstration, not evidence about large models.
 """,

@@ -2,6 +2,7 @@
 
     python training/train.py pretrain --minutes 40           # → training/runs/base
     python training/train.py posttrain --minutes 60          # → training/runs/post (with checkpoints between)
+    python training/train.py parallel --minutes 16           # → training/runs/parallel, a trial: see README.md
 
 Post-training packs many questions onto one context: each question sees the context and itself, and its positions go on
 from the context's end, so every question is exactly what inference will see, at the price of one context.
@@ -20,7 +21,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from lookup_init import lay_down_lookup
-from generate import post_training_example, pretraining_document
+from generate import parallel_lines, post_training_example, pretraining_document
 
 RUNS = Path(__file__).parent / "runs"
 BASE_CONFIG = dict(
@@ -48,13 +49,19 @@ class Packer:
         self.tok, self.length = tokenizer, length
         ids = {t: tokenizer.convert_tokens_to_ids(t) for t in ("<|bos|>", "<|end|>", "<|user|>", "<|assistant|>", "<|pad|>")}
         self.bos, self.end, self.user, self.assistant, self.pad = ids.values()
+        (self.newline,) = tokenizer.encode("\n", add_special_tokens=False)
 
     @lru_cache(200_000)
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tok.encode(text, add_special_tokens=False))
 
+    @lru_cache(200_000)
+    def encode_with_offsets(self, text: str) -> list[tuple[int, tuple[int, int]]]:
+        e = self.tok(text, add_special_tokens=False, return_offsets_mapping=True)
+        return list(zip(e["input_ids"], e["offset_mapping"]))
+
     def post_example(self, rng: Random, facts: tuple[int, int], questions: int, context_weight: float, languages: list[str]):
-        context, pairs, spaced = post_training_example(rng, facts, questions, languages)
+        context, pairs = post_training_example(rng, facts, questions, languages)
         c = [self.bos, self.user, *self.encode(context)]
         rows = [(t, 0, i, context_weight if i > 1 else 0.0) for i, t in enumerate(c)]
         seen = set()
@@ -63,8 +70,7 @@ class Packer:
                 continue
             seen.add(q)
             question = [*self.encode("\n\n"), *self.encode(q), self.end, self.assistant]
-            # with the space that stands before it in the context: copying then means copying the same tokens
-            answer = [*self.encode(" " + a if spaced else a), self.end]
+            answer = [*self.encode(a), self.end]
             for i, t in enumerate(question + answer):
                 # the first token is the retrieval; the rest follows from it, and most of it is the end mark
                 weight = 0.0 if i < len(question) else 3.0 if i == len(question) else 0.3 if t == self.end else 1.0
@@ -80,6 +86,19 @@ class Packer:
                 # document's first line, whose facts nothing foretells
                 rows.append((t, 0, len(rows), float(rng.random() < (0.55 if n else 0.2))))
         return rows + [(self.end, 0, len(rows), 1.0)]
+
+    def parallel_example(self, rng: Random, languages: list[str]):
+        """A line and its translations: each translation sees the line and itself."""
+        paragraph, ((first, _), *others) = parallel_lines(rng, languages)
+        head = [self.bos, *(self.encode(paragraph + "\n") if paragraph else ()), *self.encode(first)]
+        rows = [(t, 0, i, 0.0) for i, t in enumerate(head)]
+        for branch, (text, (start, end)) in enumerate(others, 1):
+            rows.append((self.newline, branch, len(head), 0.0))
+            for i, (t, (a, b)) in enumerate(self.encode_with_offsets(text)):
+                # nothing says which language comes next, so the first token is a guess; the name is what has to be understood
+                weight = 3.0 if a <= start < b and end > start else 1.0 if i else 0.1
+                rows.append((t, branch, len(head) + 1 + i, weight))
+        return rows
 
     def copy_example(self, rng: Random):
         """Random tokens and what comes back of them: a run repeated, or pairs looked up again in another order. Text alone took
@@ -160,11 +179,12 @@ def schedule(progress: float, warmup: float = 0.03, decay: float = 0.35) -> floa
 
 def main():
     ap = argparse.ArgumentParser()
-    ap.add_argument("stage", choices=["pretrain", "posttrain"])
+    ap.add_argument("stage", choices=["pretrain", "parallel", "posttrain"])
     ap.add_argument("--minutes", type=float, default=40)
     ap.add_argument("--tokenizer", default=str(RUNS / "tokenizer"))
     ap.add_argument("--from", dest="start", help="a checkpoint to start from; post-training starts from the base model")
     ap.add_argument("--out")
+    ap.add_argument("--level", type=int, default=0, help="post-training: how far along the curriculum to begin (11: all languages)")
     ap.add_argument("--rows", type=int, default=12, help="more steps beat larger ones")
     ap.add_argument("--length", type=int, default=256)
     ap.add_argument("--lr", type=float, default=3e-3)
@@ -174,12 +194,13 @@ def main():
     ap.add_argument("--steps", type=int, default=0, help="stop after so many steps (for trials)")
     args = ap.parse_args()
     post = args.stage == "posttrain"
-    out = Path(args.out or RUNS / ("post" if post else "base"))
+    out = Path(args.out or RUNS / {"pretrain": "base", "parallel": "parallel", "posttrain": "post"}[args.stage])
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     tok = AutoTokenizer.from_pretrained(args.tokenizer)
-    start = args.start or (str(RUNS / "base") if post else None)
+    before = None if args.stage == "pretrain" else "base"
+    start = args.start or (before and str(RUNS / before))
     if start:
         model = LlamaForCausalLM.from_pretrained(start, attn_implementation="sdpa", dtype=torch.float32)
     else:
@@ -200,7 +221,7 @@ def main():
     packer = Packer(tok, args.length)
     state = out / "state.pt"
     step, used = 0, 0.0
-    level, since, recent = 0, 0, 0.0
+    level, since, recent = args.level, 0, 0.0
     if state.exists():
         saved = torch.load(state, weights_only=True)
         model.load_state_dict(saved["model"])
@@ -231,15 +252,22 @@ def main():
         if progress >= 1 or (args.steps and step >= args.steps):
             break
         rng = Random(f"{args.seed}/{args.stage}/{step}")
-        if post:
+        if args.stage != "pretrain":
             if recent > ENOUGH and since >= 60 and level < len(CURRICULUM) - 1:
                 level, since, recent = level + 1, 0, 0.0
             since += 1
             languages = CURRICULUM[: level + 1]
+        if post:
             top = min(10, 4 + (level + 1) // 2)
             ids, pos, mask, target, weight = packer.batch(
                 rng, args.rows, lambda r: packer.post_example(r, (3, top), 8 + r.randrange(7), 0.03, languages)
             )
+        elif args.stage == "parallel":
+            def any_example(r: Random):
+                sort = r.random()
+                return packer.parallel_example(r, languages) if sort < 0.7 else packer.pre_example(r, (2, 6)) if sort < 0.9 else packer.copy_example(r)
+
+            ids, pos, mask, target, weight = packer.batch(rng, args.rows, any_example)
         else:
             top = min(6, 3 + int(progress / 0.3 * 3))
             copies = max(0.1, 0.6 - progress * 2)
@@ -265,7 +293,7 @@ def main():
             o.step()
         with torch.no_grad():
             right = (logits.argmax(-1) == target[wanted])[w == w.max()].float().mean().item()
-        recent += (right - recent) * (max(0.03, 1 / since) if post else 0.03)
+        recent += (right - recent) * (max(0.03, 1 / since) if since else 0.03)
         step += 1
         used += time.time() - began
         losses.append(loss.item())
