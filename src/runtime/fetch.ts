@@ -314,7 +314,7 @@ function statusError(response: Response, url: string): LabError | Retry {
   const name = fileName(url);
   const { status } = response;
   if (status === 404)
-    return new LabError('not-found', `${name} is not at ${hostOf(url)}.`, 'Check the model, the revision and the kind of file.');
+    return new LabError('not-found', `${name} is not at ${hostOf(url)}${new URL(url, location.href).pathname.replace(/[^/]*$/, '')}.`, 'Check the model, the revision and the kind of file.');
   if (status === 401 || status === 403)
     return new LabError(
       'gated',

@@ -2,7 +2,7 @@
  * Scores of the bundled models, measured in the shipped files through the lab itself in Chromium. Rewrites docs/scores.md.
  * SCORE_ITEMS=60 npm run score makes it quick; the table says how many items each figure stands on.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, test } from 'vitest';
 import type { Browser } from 'playwright-core';
 import { launch, serve, visitLab, type Served, type Visit } from '../harness';
@@ -36,8 +36,17 @@ interface Job {
   id: string;
   c: Language;
   q: Language;
-  shots?: number;
+  ask: Ask;
 }
+const jobOf = (id: string, c: Language, q: Language): Job => ({ id, c, q, ask: { item: id, set: 'world', contextLanguage: c, questionLanguage: q } });
+/** Held-out paragraphs in English alone, for the one scenario that has one language. */
+const english: Job[] = (
+  JSON.parse(readFileSync(new URL('english.json', import.meta.url), 'utf8')) as {
+    data: { paragraphs: { context: string; qas: { id: string; question: string; answers: { text: string; answer_start: number }[] }[] }[] }[];
+  }
+).data[0].paragraphs.flatMap(({ context, qas }) =>
+  qas.map(({ id, question, answers: [{ text, answer_start }] }) => ({ id, c: 'en', q: 'en', ask: { context, question, answer: { text, start: answer_start } } })),
+);
 
 async function open(model: string, dtype: string, device: string): Promise<Visit> {
   const visit = await visitLab(browser, served.url);
@@ -51,12 +60,9 @@ async function run(visit: Visit, jobs: Job[]): Promise<Answer[]> {
     out.push(
       ...(await visit.page.evaluate(async (part) => {
         const answers: Answer[] = [];
-        for (const { id, c, q, shots } of part) {
-          const ask: Ask = { item: id, set: 'world', contextLanguage: c, questionLanguage: q, ...(shots === undefined ? {} : { prompt: { shots } }) };
-          answers.push(await own.answer(ask, { maxTokens: 16, lane: null }));
-        }
+        for (const ask of part) answers.push(await own.answer(ask, { maxTokens: 16, lane: null }));
         return answers;
-      }, jobs.slice(at, at + 50))),
+      }, jobs.slice(at, at + 50).map((job) => job.ask))),
     );
   return out;
 }
@@ -70,9 +76,10 @@ function jobsOf(scenario: Scenario, items: Item[], count: number): Job[] {
     const id = items[Math.floor(i / languages.length + i) % items.length].id;
     const y = OTHERS.filter((l) => l !== x)[(i * 7 + 3) % (OTHERS.length - 1)];
     const [c, q] = { 'en-en': ['en', 'en'], 'en-x': ['en', x], 'x-x': [x, x], 'x-en': [x, 'en'], 'x-y': [x, y] }[scenario] as [Language, Language];
-    jobs.push({ id, c, q });
+    jobs.push(jobOf(id, c, q));
   }
-  return jobs;
+  // one language has too few shipped items
+  return scenario === 'en-en' ? [...jobs, ...english].slice(0, count) : jobs;
 }
 
 interface Row {
@@ -146,7 +153,7 @@ test('scores of the bundled models', async () => {
   for (const job of jobs['en-x']) {
     const item = plain.find((p) => p.id === job.id) as Item;
     const sibling = (byParagraph.get(item.paragraph) ?? []).find((s) => s.answer.en?.text !== item.answer.en?.text);
-    if (sibling) swapJobs.push({ a: index.get(`${job.id}/${job.q}`) as Answer, job: { id: sibling.id, c: 'en', q: job.q }, gold: sibling.answer.en?.text ?? '' });
+    if (sibling) swapJobs.push({ a: index.get(`${job.id}/${job.q}`) as Answer, job: jobOf(sibling.id, 'en', job.q), gold: sibling.answer.en?.text ?? '' });
   }
   const swapped = await run(visit, swapJobs.slice(0, 330).map((s) => s.job));
   swapped.forEach((answer, i) => {
@@ -172,21 +179,33 @@ test('scores of the bundled models', async () => {
   say(`Answers equal to WASM's: ${gpu.filter((a, i) => a.text === wasm[i].text).length} of ${gpu.length}.`);
   await visit.close();
 
-  head('Base, fp32, WASM (completion prompt, 2 shots)');
-  visit = await open('passage-base', 'fp32', 'wasm');
-  for (const scenario of SCENARIOS) {
-    const some = jobs[scenario].slice(0, Math.min(PER_SCENARIO, 110)).map((job) => ({ ...job, shots: 2 }));
-    line(scenario, summarise(some, await run(visit, some)));
+  for (const shots of [0, 2]) {
+    head(`Base, q4, WASM (completion prompt, ${shots} shots)`);
+    visit = await open('passage-base', 'q4', 'wasm');
+    for (const scenario of SCENARIOS) {
+      const some = jobs[scenario].slice(0, Math.min(PER_SCENARIO, 110)).map((job) => ({ ...job, ask: { ...job.ask, prompt: { shots } } }));
+      line(scenario, summarise(some, await run(visit, some)));
+    }
+    await visit.close();
   }
-  await visit.close();
+
+  head('The checkpoints between, q4, WASM');
+  for (const model of ['passage-post-1', 'passage-post-2', 'passage-post-3', 'passage-post']) {
+    visit = await open(model, 'q4', 'wasm');
+    for (const scenario of ['en-x', 'x-x'] as const) {
+      const some = jobs[scenario].slice(0, Math.min(PER_SCENARIO, 165));
+      line(`${model}, ${scenario}`, summarise(some, await run(visit, some)));
+    }
+    await visit.close();
+  }
 
   say();
   say('## Question alignment: nearest neighbour of a translated question among 100');
   say();
   say('Mean state of the question group, cosine, each language against English; the mean over languages at each layer. All questions are put to one and the same English context, so that it tells nothing.');
   say();
-  for (const model of ['passage-base', 'passage-post']) {
-    visit = await open(model, 'fp32', 'wasm');
+  for (const [model, dtype] of [['passage-base', 'q4'], ['passage-post', 'fp32']] as const) {
+    visit = await open(model, dtype, 'wasm');
     const hundred = plain.filter((_, i) => i % 2 === 0).slice(0, 100);
     const context = plain[0].context.en ?? '';
     const readings: Reading[] = [];
@@ -210,7 +229,7 @@ test('scores of the bundled models', async () => {
         ),
       });
     const perLayer = alignment(readings);
-    say(`- ${model}: ${perLayer.map((a, l) => `${l}: ${(100 * a).toFixed(0)} %`).join(', ')} (layer: accuracy); best ${(100 * Math.max(...perLayer)).toFixed(1)} %`);
+    say(`- ${model}, ${dtype}: ${perLayer.map((a, l) => `${l}: ${(100 * a).toFixed(0)} %`).join(', ')} (layer: accuracy); best ${(100 * Math.max(...perLayer)).toFixed(1)} %`);
     await visit.close();
   }
   writeFileSync(new URL('../../docs/scores.md', import.meta.url), `${lines.join('\n')}\n`);
