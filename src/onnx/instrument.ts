@@ -19,7 +19,15 @@ export interface InstrumentOptions {
   topK?: number;
   /** Add patch inputs; default true. */
   patch?: boolean;
+  /**
+   * The CPU computes 16-bit graphs in 32-bit floats between Casts that it inserts, and takes back-to-back Casts out again; a scatter
+   * of halves would stand in the way and round. True: scatter floats, between Casts of the kind that is taken out. Default false.
+   */
+  halvesInFloat?: boolean;
 }
+
+/** ONNX Runtime gives its own Casts such names, and takes only Casts of such names out where they would round. */
+const FREE_CAST = 'InsertedPrecisionFreeCast_';
 
 /** The highest end a Slice can name: "to the end". */
 const TO_END = 2 ** 31 - 1;
@@ -37,7 +45,7 @@ export function instrument(model: OnnxModel, residual: Residual, options: Instru
   edit.input(IN.lensStates, FLOAT, ['lab_s', lab.width]);
   edit.input(IN.lensTokens, INT64, ['lab_t']);
 
-  if (lab.patch) residual.hidden.forEach((at, l) => addPatch(edit, rewired, residual, at, l));
+  if (lab.patch) residual.hidden.forEach((at, l) => addPatch(edit, rewired, residual, at, l, options.halvesInFloat ?? false));
   addTap(edit, residual, lab.patch, IN.positions, OUT.hidden);
   addLensRows(edit, residual, lab);
   addHead(edit, rewired, residual);
@@ -60,7 +68,7 @@ function streamTensor(at: ResidualPoint, layer: number, patched: boolean): strin
  * h[layer] with some positions replaced. The node that makes it writes to another name and a ScatterND writes the old one, so
  * all readers see the patch. A node that also norms the sum has that norm patched too, with the norm of the new state.
  */
-function addPatch(edit: GraphEdit, rewired: Map<number, Uint8Array>, residual: Residual, at: ResidualPoint, layer: number): void {
+function addPatch(edit: GraphEdit, rewired: Map<number, Uint8Array>, residual: Residual, at: ResidualPoint, layer: number, halvesInFloat: boolean): void {
   const node = edit.model.graph.nodes[at.node];
   const where = `lab.patch_at.${layer}`;
   const states = `lab.patch_states.${layer}`;
@@ -76,11 +84,17 @@ function addPatch(edit: GraphEdit, rewired: Map<number, Uint8Array>, residual: R
 
   const stream = streamTensor(at, layer, true)!;
   const before = at.tensor === null ? sumOf(edit, at.terms, `lab.unpatched.${layer}`) : renamed.get(at.tensor)!;
-  edit.node({ opType: 'ScatterND', inputs: [before, where, update], outputs: [stream] });
+  const scatter = (into: string, rows: string, output: string): void => {
+    if (!halvesInFloat || at.elemType === FLOAT) return edit.node({ opType: 'ScatterND', inputs: [into, where, rows], outputs: [output] });
+    const wide = cast(edit, into, at.elemType, FLOAT);
+    edit.node({ opType: 'ScatterND', inputs: [wide, where, cast(edit, rows, at.elemType, FLOAT)], outputs: [`${output}.wide`] });
+    edit.node({ opType: 'Cast', inputs: [`${output}.wide`], outputs: [output], attributes: { to: { int: at.elemType } }, name: `${FREE_CAST}${output}` });
+  };
+  scatter(before, update, stream);
   if (normed !== '') {
     const norm = `lab.patch_norm.${layer}`;
     edit.node(plainNorm(node, update, norm));
-    edit.node({ opType: 'ScatterND', inputs: [renamed.get(normed)!, where, norm], outputs: [normed] });
+    scatter(renamed.get(normed)!, norm, normed);
   }
 }
 

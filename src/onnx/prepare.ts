@@ -16,6 +16,8 @@ export interface PrepareOptions {
   topK?: number;
   /** Add patch inputs; default true. */
   patch?: boolean;
+  /** For the CPU: patch inputs of 16-bit graphs that round nothing while they are silent (instrument.ts); default false. */
+  halvesInFloat?: boolean;
   /** Run 4-bit products on float activations instead of int8 ones (accuracy_level 4 → 1); default false. */
   precise?: boolean;
 }

@@ -15,17 +15,19 @@ export interface NodeSpec {
   outputs: string[];
   domain?: string;
   attributes?: Record<string, AttributeValue>;
+  /** Default: its first output's. */
+  name?: string;
 }
 
 /** AttributeProto.type of each kind. */
 const ATTRIBUTE_TYPE = { float: 1, int: 2, tensor: 4, graph: 5, ints: 7 } as const;
 
-export function writeNode({ opType, inputs, outputs, domain, attributes = {} }: NodeSpec): Uint8Array {
+export function writeNode({ opType, inputs, outputs, domain, attributes = {}, name: own }: NodeSpec): Uint8Array {
   const w = new ProtoWriter();
   for (const name of inputs) w.string(1, name);
   for (const name of outputs) w.string(2, name);
   // Profilers and error messages name nodes; the first output is as good a name as any and is unique.
-  w.string(3, outputs[0]).string(4, opType);
+  w.string(3, own ?? outputs[0]).string(4, opType);
   for (const [name, value] of Object.entries(attributes)) w.bytes(5, writeAttribute(name, value));
   if (domain) w.string(7, domain);
   return w.done();

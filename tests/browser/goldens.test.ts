@@ -11,14 +11,22 @@ const MODELS = join(import.meta.dirname, '../fixtures/models');
 /** As in tests/reference/make_fixtures.py. */
 const PROMPT = 'The river Elbe flows through Dresden. Which river? Die Elbe fließt. 河';
 
+const SUFFIX = { fp32: '', q4: '_q4', q4f16: '_q4f16', q8: '_quantized' } as const;
+type Kind = keyof typeof SUFFIX;
 const cases = readdirSync(MODELS).flatMap((name) =>
-  (['fp32', 'q4'] as const)
-    .filter((dtype) => {
-      const suffix = dtype === 'fp32' ? '' : `_${dtype}`;
-      return existsSync(join(MODELS, name, `golden${suffix}.json`)) && existsSync(join(MODELS, name, `onnx/model${suffix}.onnx`));
-    })
+  (Object.keys(SUFFIX) as Kind[])
+    .filter((dtype) => existsSync(join(MODELS, name, `golden${SUFFIX[dtype]}.json`)) && existsSync(join(MODELS, name, `onnx/model${SUFFIX[dtype]}.onnx`)))
     .map((dtype) => ({ name, dtype })),
 );
+/** The software adapter has no 16-bit floats, and no WebGPU kernels multiply 8-bit integers: those files run on WASM only. */
+const runs = (device: 'wasm' | 'webgpu') => cases.filter(({ dtype }) => device === 'wasm' || dtype === 'fp32' || dtype === 'q4');
+/** Halves and 8-bit activations are rounded in another order by every build. */
+const BOUNDS: Record<Kind, { cosine: number; relative: number }> = {
+  fp32: { cosine: 0.99999, relative: 1e-3 },
+  q4: { cosine: 0.99999, relative: 1e-3 },
+  q4f16: { cosine: 0.9999, relative: 2e-2 },
+  q8: { cosine: 0.999, relative: 5e-2 },
+};
 
 let served: Served;
 let browser: Browser;
@@ -33,6 +41,8 @@ afterAll(async () => {
 
 interface Outcome {
   model: LoadedModel;
+  /** What the load's own comparison with the untouched file found. */
+  silent: string;
   ids: number[];
   goldenIds: number[];
   greedy: number[];
@@ -49,11 +59,10 @@ describe.each(['wasm', 'webgpu'] as const)('%s', (device) => {
   });
   afterAll(() => visit?.close());
 
-  test.each(cases)('$name $dtype: every state as in the reference', async ({ name, dtype }) => {
+  test.each(runs(device))('$name $dtype: every state as in the reference', async ({ name, dtype }) => {
     const outcome = await visit.page.evaluate(
-      async ({ name, dtype, device, host, folder, text }): Promise<Outcome> => {
+      async ({ name, dtype, suffix, device, host, folder, text }): Promise<Outcome> => {
         const lab = (window as unknown as { own: LabClient }).own;
-        const suffix = dtype === 'fp32' ? '' : `_${dtype}`;
         const golden = await (await fetch(`${folder}/${name}/golden${suffix}.json`)).json();
         const expected = new Float32Array(await (await fetch(`${folder}/${name}/golden${suffix}.f32`)).arrayBuffer());
         const model = await lab.load({ id: `tiny/${name}`, host, dtype }, { device, precise: dtype !== 'fp32' });
@@ -79,8 +88,11 @@ describe.each(['wasm', 'webgpu'] as const)('%s', (device) => {
           cosine = Math.min(cosine, dot / Math.sqrt(aa * bb));
           relative = Math.max(relative, Math.sqrt(dd / bb));
         }
+        // In precise mode the file is not as it came: once more as it is.
+        const asItCame = dtype === 'fp32' ? model : await lab.load({ id: `tiny/${name}`, host, dtype }, { device });
         return {
           model,
+          silent: asItCame.selfTest?.checks.find((c) => c.name === 'instrumented-equals-plain')?.detail ?? '',
           ids: probe.tokens.filter((t) => t.group !== 'answer').map((t) => t.id),
           goldenIds: golden.ids,
           greedy: probe.answer.tokens.map((t) => t.id),
@@ -90,14 +102,18 @@ describe.each(['wasm', 'webgpu'] as const)('%s', (device) => {
           layers: probe.layers.length,
         };
       },
-      { name, dtype, device, host: `${served.origin}/mirror`, folder: `${served.origin}/fixtures/models`, text: PROMPT },
+      { name, dtype, suffix: SUFFIX[dtype], device, host: `${served.origin}/mirror`, folder: `${served.origin}/fixtures/models`, text: PROMPT },
     );
     expect(outcome.model.device).toBe(device);
     expect(outcome.model.selfTest?.checks.filter((c) => c.passed === false)).toEqual([]);
     expect(outcome.ids).toEqual(outcome.goldenIds);
     expect(outcome.layers).toBe(outcome.model.layers + 1);
-    expect(outcome.cosine).toBeGreaterThanOrEqual(0.99999);
-    expect(outcome.relative).toBeLessThanOrEqual(1e-3);
+    expect(outcome.cosine).toBeGreaterThanOrEqual(BOUNDS[dtype].cosine);
+    expect(outcome.relative).toBeLessThanOrEqual(BOUNDS[dtype].relative);
+    // With every instrument silent the logits are those of the untouched file, to the bit.
+    if (device === 'wasm' || dtype === 'fp32') expect(outcome.silent).toMatch(/^largest difference 0 on/);
+    // WebGPU folds a norm and the 4-bit products behind it into one kernel, unless something may patch what lies between.
+    else expect(Number(/^largest difference (\S+) on/.exec(outcome.silent)?.[1])).toBeLessThan(3e-6);
     // The reference's list ends where its own greedy run did; ours may stop earlier at a stop token.
     expect(outcome.greedy).toEqual(outcome.goldenGreedy.slice(0, outcome.greedy.length));
     expect(outcome.greedy.length).toBeGreaterThan(0);

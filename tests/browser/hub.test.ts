@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { LabClient } from '../../src/lab-client';
 import type { LoadOptions, LoadedModel, ModelRef, Progress, StorageReport } from '../../src/types';
 import { startHub, type Hub } from '../hub';
+import { scatterWeights } from '../scatter';
 import { launch, serve, visitLab, type Served, type Visit } from '../harness';
 
 const MODELS = join(import.meta.dirname, '../fixtures/models');
@@ -112,6 +113,50 @@ describe('a hub that works', () => {
     expect(left.files.length).toBe(storage.files.length - 1);
     const none = await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.deleteStored());
     expect(none.files).toEqual([]);
+  });
+});
+
+describe('weights that lie', () => {
+  /** What the model writes, whichever way its weights are kept. */
+  const written = () =>
+    visit.page.evaluate(async () => (await (window as unknown as { own: LabClient }).own.answer({ context: 'Elbe.', question: 'Which river?' }, { maxTokens: 6 })).tokens.map((t) => t.id));
+  const original = (path: string) => readFileSync(join(MODELS, 'smollm', path));
+
+  test.each([
+    ['in three chunks', 3, 0],
+    ['in two chunks and in the graph itself', 2, 3],
+    ['in one file and in the graph itself', 1, 2],
+  ])('%s: the same model', async (_name, chunks, inside) => {
+    works(await load({ id: 'tiny/smollm' }));
+    const expected = await written();
+    const { graph, files } = scatterWeights(original(GRAPH), original(`${GRAPH}_data`), 'model.onnx_data', chunks, inside);
+    expect(Object.keys(files).length).toBe(chunks);
+    const small = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+    hub.repository(`tiny/scattered-${chunks}-${inside}`, {
+      ...Object.fromEntries(small.map((path) => [path, original(path)])),
+      [GRAPH]: graph,
+      ...Object.fromEntries(Object.entries(files).map(([name, bytes]) => [`onnx/${name}`, bytes])),
+    });
+    const outcome = await load({ id: `tiny/scattered-${chunks}-${inside}` });
+    works(outcome);
+    expect(outcome.model?.provenance.files.filter((f) => /onnx_data/.test(f.path)).length).toBe(chunks);
+    expect(await written()).toEqual(expected);
+    // Every chunk is kept, and the next load asks for none.
+    hub.log.length = 0;
+    works(await load({ id: `tiny/scattered-${chunks}-${inside}` }));
+    expect(hub.log.filter((line) => /\/(resolve|blob)\//.test(line))).toEqual([]);
+  });
+
+  test('a chunk that is missing is named', async () => {
+    const { graph, files } = scatterWeights(original(GRAPH), original(`${GRAPH}_data`), 'model.onnx_data', 3, 0);
+    hub.repository('tiny/gap', {
+      ...Object.fromEntries(['config.json', 'tokenizer.json', 'tokenizer_config.json'].map((path) => [path, original(path)])),
+      [GRAPH]: graph,
+      'onnx/model.onnx_data': files['model.onnx_data'],
+    });
+    const { error } = await load({ id: 'tiny/gap' });
+    expect(error?.code).toBe('not-found');
+    expect(error?.message).toMatch(/model\.onnx_data_[12]/);
   });
 });
 

@@ -18,7 +18,8 @@ describe.each(fixtureNames())('%s', (name) => {
   const [points, n, dim] = hidden.dims;
   const layers = points - 1;
   const vocab = logits.dims[1];
-  const prepared = prepareModel(model.bytes, { layers: model.config.num_hidden_layers });
+  // As the page prepares a file for WASM.
+  const prepared = prepareModel(model.bytes, { layers: model.config.num_hidden_layers, halvesInFloat: true });
   // Goldens of quantised files are made with float activations: int8 ones are rounded differently by every build.
   const precise = prepareModel(model.bytes, { layers: model.config.num_hidden_layers, precise: true });
   const lab = prepared.lab!;
@@ -36,14 +37,7 @@ describe.each(fixtureNames())('%s', (name) => {
     const instrumented = await open(prepared.bytes, external);
     const a = await run(plain, model, inputs, ids);
     const b = await run(instrumented, model, inputs, ids, labFeeds(lab, { rows: range(n) }));
-    // The CPU computes decomposed fp16 graphs in fp32 and rounds where it meets an operator that has a half-precision kernel.
-    // Scatters are such, so patch inputs move roundings there; without them nothing moves.
-    if (name.endsWith('16')) {
-      expect(maxDifference(floats(a.logits), floats(b.logits))).toBeLessThan(0.05);
-      const bare = prepareModel(model.bytes, { patch: false });
-      const c = await run(await open(bare.bytes, external), model, inputs, ids, labFeeds(bare.lab!, { rows: range(n) }));
-      expect(maxDifference(floats(a.logits), floats(c.logits))).toBe(0);
-    } else expect(maxDifference(floats(a.logits), floats(b.logits))).toBe(0);
+    expect(maxDifference(floats(a.logits), floats(b.logits))).toBe(0);
     expect(b['lab.hidden'].dims).toEqual([points, 0, dim]);
     expect(b['lab.lens'].data.length).toBe(0);
 
@@ -88,7 +82,7 @@ describe.each(fixtureNames())('%s', (name) => {
       expect(maxDifference(cell.top.map((t) => t.logit), cell.top.map((t) => row[t.id]))).toBeLessThanOrEqual(exact ? 2e-6 : 0.02);
       const p = Float64Array.from(row, (x) => Math.exp(x - row[order[0]]));
       const total = p.reduce((a, b) => a + b);
-      expect(cell.logSumExp).toBeCloseTo(row[order[0]] + Math.log(total), 2);
+      expect(Math.abs(cell.logSumExp - row[order[0]] - Math.log(total))).toBeLessThan(exact ? 0.005 : 0.02);
       expect(cell.entropy).toBeCloseTo(-p.reduce((h, x) => h + (x / total) * Math.log(x / total), 0), 2);
       cell.followed.forEach((f, j) => {
         if (exact) expect(f.rank).toBe(row.filter((x) => x > row[followed[j]]).length);
