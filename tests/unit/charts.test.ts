@@ -148,8 +148,6 @@ describe('marks', () => {
     expect(svg).toMatch(/class="legend".*>post-trained<.*>base</s);
     const alike = renderToString(scatterFit({ points: points.map((p) => ({ ...p, x: 0 })), x: 'oracle', y: 'F1', limits: { x: [0, 100] } }, { width: 500, theme }).svg);
     expect(alike).toMatch(/text-anchor="middle">100</);
-    const alike = renderToString(scatterFit({ points: points.map((p) => ({ ...p, x: 0 })), x: 'oracle', y: 'F1', limits: { x: [0, 100] } }, { width: 500, theme }).svg);
-    expect(alike).toMatch(/text-anchor="middle">100</);
     expect(renderToString(scatterFit({ points: points.map((p) => ({ ...p, series: 'base' })), x: 'x', y: 'y' }, { width: 500, theme }).svg)).not.toContain('legend');
   });
   it('small multiples share their scales and answer the pointer', async () => {
