@@ -3,12 +3,13 @@
  * Lines carry their names at their right ends instead of a legend.
  */
 import { scaleLinear } from 'd3-scale';
+import { area } from 'd3-shape';
 import type { Language, TokenGroup } from '../types';
 import { layerAxis, layerBands, spreadOut, yAxis } from './axes';
 import { caught, frame, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import type { Box } from './labels';
 import { markerPath } from './markers';
-import { h, num, type SvgNode } from './svg';
+import { h, linePath, num, round, type SvgNode } from './svg';
 import { fit, short, textWidth } from './text';
 import { cssTheme, languageColour, languageStyle, type Theme } from './theme';
 
@@ -94,18 +95,12 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
     const style = languageStyle(s.like ?? s.language ?? 'en');
     const px = layers.map((l) => x(l));
     const py = layers.map((_, i) => (i < s.values.length ? y(s.values[i]) : NaN));
-    let line = '';
-    let pen = false;
-    px.forEach((at, i) => {
-      if (Number.isFinite(py[i])) line += `${pen ? 'L' : 'M'}${num(at)},${num(py[i])}`;
-      pen = Number.isFinite(py[i]);
-    });
     const lastAt = py.reduce((k, v, i) => (Number.isFinite(v) ? i : k), -1);
     return h(
       'g',
       { class: `path ${on ? 'is-pinned' : 'is-context'}`, 'data-language': s.language, 'data-group': s.group, 'data-slot': s.slot, opacity: on ? null : 0.5, role: 'img', 'aria-label': `${s.name}: ${describe(s, layers, format)}` },
       s.low && s.high ? h('path', { class: 'spread', d: bandPath(layers, s.low, s.high, x, y), fill: colour, 'fill-opacity': 0.13 }) : null,
-      h('path', { class: 'line', d: line, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': (s.slot ? (s.slot === 'B' ? '5 3' : '') : style.dash) || null, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
+      h('path', { class: 'line', d: linePath(px, py), fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': (s.slot ? (s.slot === 'B' ? '5 3' : '') : style.dash) || null, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
       lastAt >= 0 && (s.like ?? s.language) !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: s.slot === 'B' ? theme.background : colour, stroke: s.slot === 'B' ? colour : null }) : null,
       on ? px.map((at, i) => (Number.isFinite(py[i]) ? h('circle', { class: layers[i] === selected ? 'reveal is-lit' : 'reveal', 'data-layer': layers[i], cx: at, cy: py[i], r: 3.5, fill: colour, stroke: theme.background, 'stroke-width': 1.5 }) : null)) : null,
     );
@@ -168,15 +163,12 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
 }
 
 function bandPath(layers: number[], low: ArrayLike<number>, high: ArrayLike<number>, x: (v: number) => number, y: (v: number) => number): string {
-  let d = '';
-  let run: number[] = [];
-  const flush = (): void => {
-    if (run.length > 0) d += `M${run.map((i) => `${num(x(layers[i]))},${num(y(high[i]))}`).join('L')}L${[...run].reverse().map((i) => `${num(x(layers[i]))},${num(y(low[i]))}`).join('L')}Z`;
-    run = [];
-  };
-  layers.forEach((_, i) => (Number.isFinite(low[i]) && Number.isFinite(high[i]) ? run.push(i) : flush()));
-  flush();
-  return d;
+  const band = area<number>()
+    .defined((_, i) => Number.isFinite(low[i]) && Number.isFinite(high[i]))
+    .x((layer) => round(x(layer)))
+    .y0((_, i) => round(y(low[i])))
+    .y1((_, i) => round(y(high[i])));
+  return band(layers) ?? '';
 }
 
 /** The band's edges at one layer, in words. */

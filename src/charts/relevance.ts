@@ -4,12 +4,13 @@
  * A prompt of 600 tokens over 37 layers has 22,200 cells. Cells of one shade are one path (20 paths in all), so the page holds a handful of
  * elements, and a pointer is answered by arithmetic. Values that are not finite are hatched, never drawn as zero.
  */
+import { cumsum } from 'd3-array';
 import { scaleLinear } from 'd3-scale';
 import { GROUPS, type TokenGroup } from '../types';
 import { layerAxis, layerBands, layerTicks, yAxis } from './axes';
 import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
 import type { Box } from './labels';
-import { h, num } from './svg';
+import { h, linePath, num } from './svg';
 import { fit, short, textWidth, tokenText, wordText } from './text';
 import { cssTheme, GROUP_NAME } from './theme';
 
@@ -245,13 +246,8 @@ export function profile(data: ProfileData, options: ChartOptions): Chart {
   const total = fin.reduce((s, v) => s + Math.abs(v), 0);
   const step = x(1) - x(0);
   const w = Math.max(1, Math.min(14, step * 0.62));
-  let sum = 0;
-  let line = '';
-  if (total > 0)
-    values.forEach((v, l) => {
-      sum += Number.isFinite(v) ? Math.abs(v) : 0;
-      line += `${l === 0 ? 'M' : 'L'}${num(x(l))},${num(share(sum / total))}`;
-    });
+  const sums = cumsum(values, (v) => (Number.isFinite(v) ? Math.abs(v) : 0));
+  const line = total > 0 ? linePath(layers.map(x), Array.from(sums, (sum) => share(sum / total))) : '';
   const colour = data.group ? theme.groups[data.group] : theme.ink;
   const threshold = data.threshold ?? 0.95;
   const selected = options.selection?.layer;

@@ -1,6 +1,8 @@
 /**
  * A plain SVG tree: what every chart returns. No DOM, so a chart can be tested, exported or rendered in a worker as it is.
  */
+import { line } from 'd3-shape';
+
 export type SvgChild = SvgNode | string;
 export type SvgAttrs = Record<string, string | number | boolean | null | undefined>;
 
@@ -32,6 +34,15 @@ export function round(n: number): number {
 
 /** A number as it stands in a path string. */
 export const num = (n: number): string => String(round(n));
+
+/** Path data through points, broken where one is not finite. */
+export function linePath(px: ArrayLike<number>, py: ArrayLike<number>): string {
+  const through = line<number>()
+    .defined((_, i) => Number.isFinite(px[i] + py[i]))
+    .x((_, i) => round(px[i]))
+    .y((_, i) => round(py[i]));
+  return through(Array.from(px)) ?? '';
+}
 
 /** XML 1.0 forbids most control characters even when escaped: a token may hold them, so they become U+FFFD. Lone surrogates likewise. */
 function legal(text: string): string {

@@ -9,7 +9,7 @@ import type { Language, TokenGroup } from '../types';
 import { caught, frame, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import { placeLabels, type Box, type LabelRequest } from './labels';
 import { markerPath } from './markers';
-import { h, num, type SvgNode } from './svg';
+import { h, linePath, num, type SvgNode } from './svg';
 import { percent, short } from './text';
 import { cssTheme, GROUP_NAME, languageColour, languageStyle } from './theme';
 
@@ -157,7 +157,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   }
   function drawLine({ path, px, py, colour }: Drawn): SvgNode {
     const on = strong(path);
-    const line = segments(px, py);
+    const line = linePath(px, py);
     const { dash } = languageStyle(path.language);
     return h(
       'g',
@@ -171,7 +171,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   /** The whole line, faint where a range is chosen, and then the part inside it. */
   function strokes(path: TrajectoryPath, line: string, px: Float64Array, py: Float64Array): [string, boolean][] {
     if (!options.range) return [[line, true]];
-    const inside = segments(
+    const inside = linePath(
       px.map((v, i) => (inRange(path.layers[i]) ? v : NaN)),
       py,
     );
@@ -300,21 +300,6 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
       return caught(of, xs, ys, [x0, y0, x1, y1]);
     },
   };
-}
-
-/** Path data of the finite runs. */
-function segments(px: Float64Array, py: Float64Array): string {
-  let d = '';
-  let pen = false;
-  for (let i = 0; i < px.length; i++) {
-    if (!Number.isFinite(px[i] + py[i])) {
-      pen = false;
-      continue;
-    }
-    d += `${pen ? 'L' : 'M'}${num(px[i])},${num(py[i])}`;
-    pen = true;
-  }
-  return d;
 }
 
 function describe(p: TrajectoryPath): string {

@@ -1,4 +1,5 @@
 /** Curves over layers, gathered over languages or items. */
+import { ascending, quantileSorted } from 'd3-array';
 
 export interface Band {
   /** Per layer; NaN where no curve has a finite value. */
@@ -12,15 +13,6 @@ export interface Band {
   n: Int32Array;
 }
 
-/** Quantile of sorted values by linear interpolation (type 7, as numpy's default). */
-export function quantile(sorted: ArrayLike<number>, p: number): number {
-  if (sorted.length === 0) return NaN;
-  const at = (sorted.length - 1) * p;
-  const i = Math.floor(at);
-  const a = sorted[i];
-  return i + 1 < sorted.length ? a + (at - i) * (sorted[i + 1] - a) : a;
-}
-
 /** Median, mean, quartiles (or other tails) and extremes per layer. Curves may differ in length; NaN is left out and counted so. */
 export function band(curves: ArrayLike<number>[], tails: [number, number] = [0.25, 0.75]): Band {
   const layers = Math.max(0, ...curves.map((c) => c.length));
@@ -29,13 +21,13 @@ export function band(curves: ArrayLike<number>[], tails: [number, number] = [0.2
   for (let l = 0; l < layers; l++) {
     const values: number[] = [];
     for (const c of curves) if (l < c.length && Number.isFinite(c[l])) values.push(c[l]);
-    const sorted = Float64Array.from(values).sort();
+    const sorted = values.sort(ascending);
     out.n[l] = sorted.length;
     if (sorted.length === 0) continue;
-    out.median[l] = quantile(sorted, 0.5);
+    out.median[l] = quantileSorted(sorted, 0.5) ?? NaN;
     out.mean[l] = sorted.reduce((s, v) => s + v, 0) / sorted.length;
-    out.low[l] = quantile(sorted, tails[0]);
-    out.high[l] = quantile(sorted, tails[1]);
+    out.low[l] = quantileSorted(sorted, tails[0]) ?? NaN;
+    out.high[l] = quantileSorted(sorted, tails[1]) ?? NaN;
     out.min[l] = sorted[0];
     out.max[l] = sorted[sorted.length - 1];
   }

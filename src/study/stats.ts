@@ -4,6 +4,7 @@
  * No p-values: cells are few and not independent (models share families, languages share questions), so the lab shows
  * coefficients with bootstrap intervals and n, and refuses to draw a line through fewer than five points.
  */
+import { quantileSorted } from 'd3-array';
 import { seeded } from '../xmrc/random';
 
 export const FEWEST_POINTS = 5;
@@ -34,12 +35,7 @@ export function sd(values: ArrayLike<number>): number {
 }
 
 /** Linear interpolation between order statistics: NumPy's default and Hyndman–Fan type 7. `sorted` ascending. */
-export function quantile(sorted: ArrayLike<number>, q: number): number {
-  const at = (sorted.length - 1) * q;
-  const low = Math.floor(at);
-  const high = Math.min(low + 1, sorted.length - 1);
-  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
-}
+export const quantile = (sorted: ArrayLike<number>, q: number): number => quantileSorted(sorted as number[], q) ?? NaN;
 
 export interface BootstrapOptions {
   seed?: number;
