@@ -4,21 +4,21 @@
  */
 import { alignSet, type AlignmentOptions, type SetAlignment } from './lab-alignment';
 import { mechanismMeasures } from './lab-cell';
+import { ItemSets, type Resolved } from './lab-items';
 import { Mechanism, type MechanismAsk, type Patching, type PatchOptions, type Relevance, type RelevanceOptions } from './lab-mechanism';
+import { LabStorage } from './lab-storage';
 import { writeAnswer } from './models/answering';
-import { firstTokenOf, makePrompt, type PlainAsk, type Prompt } from './models/prompting';
+import { firstTokenOf, makePrompt, type Prompt } from './models/prompting';
 import { bundledCards, catalogue } from './models/catalogue';
 import { compareStates } from './models/compare';
+import { describe } from './models/describe';
 import { listOptions, openModel, type OpenModel } from './models/open';
-import { formatRef, parseRef } from './models/reference';
-import type { DroppedFiles, SourceContext } from './models/source';
+import { parseRef } from './models/reference';
 import { read } from './probe/read';
 import { capabilities } from './runtime/capabilities';
-import { LabError, throwIfAborted, toLabError } from './runtime/errors';
-import { fetchFile } from './runtime/fetch';
+import { LabError, throwIfAborted } from './runtime/errors';
 import { Lanes } from './runtime/lanes';
 import { Meter } from './runtime/progress';
-import { openStore, type FileStore } from './runtime/store';
 import type { CellRequest } from './study/cell';
 import { CellDesk, type OracleOptions } from './study/desk';
 import type { OracleResult } from './study/oracle';
@@ -29,7 +29,6 @@ import type {
   Ask,
   Capabilities,
   Item,
-  Language,
   LoadOptions,
   LoadedModel,
   ModelCard,
@@ -37,16 +36,11 @@ import type {
   Probe,
   ProbeOptions,
   PromptView,
-  Provenance,
   SelfTest,
   StorageReport,
 } from './types';
 import type { Calls, LabApi } from './wire';
-import { loadFile } from './xmrc/items';
 import { score } from './xmrc/score';
-
-declare const __APP_VERSION__: string;
-declare const __ORT_VERSION__: string;
 
 /** One file a repository offers. */
 export interface ModelOption {
@@ -71,24 +65,19 @@ interface Loaded {
   mechanism?: Mechanism;
 }
 
-/** An ask with its item looked up. */
-interface Resolved extends PlainAsk {
-  gold: string | null;
-  answerLanguage: Language;
-}
-
 export class Lab implements LabApi {
   private readonly lanes = new Lanes();
-  private readonly sets_ = new Map<string, Promise<Item[]>>();
-  private readonly tokens = new Map<string, string>();
-  private readonly dropped = new Map<string, DroppedFiles>();
-  private store: Promise<FileStore | null> | null = null;
+  private readonly shelf: ItemSets;
+  private readonly kept: LabStorage;
   private loaded: Loaded | null = null;
   /** Of the loaded model, by prompt ids; unscored. */
   private readonly answers = new Map<string, Answer>();
 
   /** @param base address of the page's folder, with a slash at the end */
-  constructor(private readonly base: string) {}
+  constructor(private readonly base: string) {
+    this.shelf = new ItemSets(base);
+    this.kept = new LabStorage(base);
+  }
 
   capabilities(): Promise<Capabilities> {
     return capabilities();
@@ -99,28 +88,19 @@ export class Lab implements LabApi {
     return [...(await bundledCards(this.base, call.signal)), ...catalogue()];
   }
 
-  async sets(call: Calls = {}): Promise<string[]> {
-    const { bytes } = await fetchFile(new URL('items/index.json', this.base).href, { signal: call.signal });
-    const index = JSON.parse(new TextDecoder().decode(bytes)) as (string | { name: string })[];
-    return index.map((entry) => (typeof entry === 'string' ? entry : entry.name));
+  sets(call: Calls = {}): Promise<string[]> {
+    return this.shelf.names(call);
   }
 
   /** @throws LabError 'not-found' | 'broken-file' */
   items(set: string, call: Calls = {}): Promise<Item[]> {
-    if (!/^[\w-]+$/.test(set)) throw new LabError('bad-input', `"${set}" is not the name of an item set.`);
-    let promise = this.sets_.get(set);
-    if (!promise) {
-      promise = this.readSet(set, call);
-      promise.catch(() => this.sets_.delete(set));
-      this.sets_.set(set, promise);
-    }
-    return promise;
+    return this.shelf.items(set, call);
   }
 
   /** What a repository offers for this device, before anything large is fetched. */
   async options(ref: ModelRef | string, options: LoadOptions = {}, call: Calls = {}): Promise<ModelOption[]> {
     const parsed = parseRef(ref);
-    const { options: list, choice } = await listOptions(parsed, options.device, await capabilities(), await this.context(call.signal));
+    const { options: list, choice } = await listOptions(parsed, options.device, await capabilities(), await this.kept.context(call.signal));
     return list.map(({ dtype, path, bytes, refused }) => ({
       dtype,
       path,
@@ -139,9 +119,9 @@ export class Lab implements LabApi {
       const open = await openModel(
         parsed,
         { device: options.device, precise: options.precise ?? false, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
-        await this.context(signal),
+        await this.kept.context(signal),
       );
-      this.loaded = { open, record: await this.describe(parsed, open, options, signal) };
+      this.loaded = { open, record: describe(parsed, open, options.precise ?? false, await this.models({ signal }).catch(() => []), await capabilities()) };
       return this.loaded.record;
     });
   }
@@ -154,7 +134,7 @@ export class Lab implements LabApi {
   answer(ask: Ask, options: AnswerOptions = {}, call: Calls = {}): Promise<Answer> {
     return this.lanes.run(options.lane === undefined ? 'answer' : options.lane, call.signal, async (signal) => {
       const { open } = this.need();
-      const resolved = await this.resolve(ask, signal);
+      const resolved = await this.shelf.resolve(ask, signal);
       const prompt = makePrompt(resolved, open.tokenizer, this.bundled());
       return this.generate(open, prompt, resolved, options.maxTokens ?? MAX_TOKENS, signal, call.onToken);
     });
@@ -163,7 +143,7 @@ export class Lab implements LabApi {
   /** The prompt of an ask as the loaded model would read it, without running anything. Waits for nobody. */
   async prompt(ask: Ask, call: Calls = {}): Promise<PromptView> {
     const { open } = this.need();
-    const resolved = await this.resolve(ask, call.signal ?? new AbortController().signal);
+    const resolved = await this.shelf.resolve(ask, call.signal ?? new AbortController().signal);
     const { kind, text, editable, tokens, spans, notes } = makePrompt(resolved, open.tokenizer, this.bundled());
     return { kind, text, editable, tokens, spans, notes };
   }
@@ -175,7 +155,7 @@ export class Lab implements LabApi {
       const { decoder, tokenizer } = open;
       if (!decoder.instruments)
         throw new LabError('unsupported-graph', `The lab cannot look inside this model: ${decoder.opaque}`, 'It can still answer.');
-      const resolved = await this.resolve(ask, signal);
+      const resolved = await this.shelf.resolve(ask, signal);
       const prompt = makePrompt(resolved, tokenizer, this.bundled());
       const answer =
         options.generate === false
@@ -257,7 +237,7 @@ export class Lab implements LabApi {
   /** The estimated oracle: which sentence of the context the answer hangs on. null where there is nothing to choose between. */
   oracle(ask: Ask, options: OracleOptions = {}, call: Calls = {}): Promise<OracleResult | null> {
     return this.lanes.run(options.lane === undefined ? 'oracle' : options.lane, call.signal, async (signal) => {
-      const resolved = await this.resolve(ask, signal);
+      const resolved = await this.shelf.resolve(ask, signal);
       return this.desk().oracle({ ...resolved, language: resolved.answerLanguage }, options, signal);
     });
   }
@@ -271,12 +251,12 @@ export class Lab implements LabApi {
       const { open, record } = this.need();
       if (!open.decoder.instruments) throw new LabError('unsupported-graph', `The lab cannot look inside this model: ${open.decoder.opaque}`);
       const other = open.device === 'webgpu' ? 'wasm' : 'webgpu';
-      const text = ask ? makePrompt(await this.resolve(ask, signal), open.tokenizer, this.bundled()).ids : open.tokenizer.encode(COMPARE_TEXT, true);
+      const text = ask ? makePrompt(await this.shelf.resolve(ask, signal), open.tokenizer, this.bundled()).ids : open.tokenizer.encode(COMPARE_TEXT, true);
       const ids = text.slice(0, 128);
       const second = await openModel(
         { ...record.ref, dtype: open.choice.dtype },
         { device: other, precise: record.provenance.precise, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
-        await this.context(signal),
+        await this.kept.context(signal),
       );
       try {
         const check = await compareStates(open.decoder, second.decoder, ids);
@@ -292,40 +272,24 @@ export class Lab implements LabApi {
     });
   }
 
-  async storage(): Promise<StorageReport> {
-    const store = await this.openStore();
-    const estimate = await navigator.storage?.estimate?.().catch(() => null);
-    return {
-      files: store ? await store.list() : [],
-      used: estimate?.usage ?? null,
-      quota: estimate?.quota ?? null,
-      persisted: (await navigator.storage?.persisted?.().catch(() => false)) ?? false,
-      unavailable: store ? null : 'This browser (or this private window) keeps no files: models are loaded anew each time.',
-    };
+  storage(): Promise<StorageReport> {
+    return this.kept.report();
   }
 
-  /** One file by its address, or all of them. */
-  async deleteStored(url: string | null): Promise<StorageReport> {
-    const store = await this.openStore();
-    for (const file of store ? await store.list() : []) if (url === null || file.url === url) await store?.delete(file.url);
-    return this.storage();
+  deleteStored(url: string | null): Promise<StorageReport> {
+    return this.kept.deleteStored(url);
   }
 
-  async persist(): Promise<boolean> {
-    // Asked for on the page: a worker may not ask.
-    return (await navigator.storage?.persisted?.()) ?? false;
+  persist(): Promise<boolean> {
+    return this.kept.persist();
   }
 
-  /** Kept in this worker's memory only, and sent to that host only. */
   setToken(host: string, token: string | null): void {
-    const { origin } = new URL(host);
-    if (token) this.tokens.set(origin, token);
-    else this.tokens.delete(origin);
+    this.kept.setToken(host, token);
   }
 
-  /** Files the reader dropped, in hub layout; loaded as `files:<id>`. */
   setFiles(id: string, files: [string, File][]): void {
-    this.dropped.set(id, new Map(files));
+    this.kept.setFiles(id, files);
   }
 
   cancelAll(): void {
@@ -360,7 +324,7 @@ export class Lab implements LabApi {
 
   private async ready(ask: Ask, maxTokens: number, signal: AbortSignal): Promise<MechanismAsk> {
     const { open } = this.need();
-    const resolved = await this.resolve(ask, signal);
+    const resolved = await this.shelf.resolve(ask, signal);
     const prompt = makePrompt(resolved, open.tokenizer, this.bundled());
     const gold = resolved.gold ? firstTokenOf(resolved.gold, prompt, open.tokenizer, this.bundled()) : null;
     const first = (text: string): number | null => firstTokenOf(text, prompt, open.tokenizer, false);
@@ -397,98 +361,6 @@ export class Lab implements LabApi {
     return scored(answer);
   }
 
-  private async resolve(ask: Ask, signal: AbortSignal): Promise<Resolved> {
-    if (typeof ask !== 'object' || ask === null) throw new LabError('bad-input', 'Nothing was asked.');
-    if (!('item' in ask)) {
-      if (typeof ask.context !== 'string' || typeof ask.question !== 'string')
-        throw new LabError('bad-input', 'An ask has an item, or a context and a question.');
-      return {
-        context: ask.context,
-        question: ask.question,
-        answer: ask.answer ?? null,
-        prompt: ask.prompt,
-        gold: ask.answer?.text ?? null,
-        answerLanguage: ask.contextLanguage ?? 'en',
-      };
-    }
-    const item = typeof ask.item === 'string' ? await this.find(ask.item, ask.set, signal) : ask.item;
-    const context = item.context[ask.contextLanguage];
-    const question = item.question[ask.questionLanguage];
-    if (context === undefined) throw new LabError('bad-input', `The item has no text in "${ask.contextLanguage}".`, languagesOf(item.context));
-    if (question === undefined) throw new LabError('bad-input', `The item has no question in "${ask.questionLanguage}".`, languagesOf(item.question));
-    const answer = item.answer[ask.contextLanguage] ?? null;
-    return { context, question, answer, prompt: ask.prompt, gold: answer?.text ?? null, answerLanguage: ask.contextLanguage };
-  }
-
-  private async find(id: string, set: string | undefined, signal: AbortSignal): Promise<Item> {
-    const sets = set ? [set] : await this.sets({ signal });
-    for (const name of sets) {
-      const item = (await this.items(name, { signal })).find((i) => i.id === id);
-      if (item) return item;
-    }
-    throw new LabError('not-found', `There is no item "${id}"${set ? ` in the set "${set}"` : ''}.`);
-  }
-
-  private async readSet(set: string, call: Calls): Promise<Item[]> {
-    const { bytes } = await fetchFile(new URL(`items/${set}.json`, this.base).href, { signal: call.signal });
-    try {
-      return loadFile(new TextDecoder().decode(bytes), `${set}.json`).items;
-    } catch (error) {
-      throw toLabError(error, 'broken-file');
-    }
-  }
-
-  private openStore(): Promise<FileStore | null> {
-    this.store ??= openStore();
-    return this.store;
-  }
-
-  private async context(signal: AbortSignal | undefined): Promise<SourceContext> {
-    return {
-      base: this.base,
-      store: await this.openStore(),
-      tokenFor: (host) => this.tokens.get(host) ?? null,
-      dropped: this.dropped,
-      signal,
-    };
-  }
-
-  private async describe(ref: ModelRef, open: OpenModel, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel> {
-    const { decoder, tokenizer, config, choice } = open;
-    const can = await capabilities();
-    const cards = await this.models({ signal }).catch(() => []);
-    const card = cards.find((c) => c.ref.id === ref.id) ?? unknownCard(ref, open);
-    const loadedRef: ModelRef = { ...ref, revision: open.revision, dtype: choice.dtype };
-    const provenance: Provenance = {
-      app: __APP_VERSION__,
-      ort: `${__ORT_VERSION__} (${decoder.session.runtime.build})`,
-      device: open.device,
-      deviceReason: open.deviceReason,
-      adapter: open.device === 'webgpu' && can.adapter ? Object.values(can.adapter).filter((v) => typeof v === 'string' && v).join(' ') : null,
-      dtype: choice.dtype,
-      model: ref.host ? `${ref.host}/${ref.id}` : ref.id,
-      revision: open.revision,
-      files: open.files,
-      precise: options.precise ?? false,
-      selfTest: open.selfTest,
-      time: new Date().toISOString(),
-    };
-    return {
-      card,
-      ref: loadedRef,
-      device: open.device,
-      deviceReason: open.deviceReason,
-      dtype: choice.dtype,
-      layers: decoder.layers,
-      width: decoder.width,
-      vocab: config.vocab,
-      maxLength: config.maxLength,
-      hasChatTemplate: tokenizer.chatTemplate !== null,
-      opaque: decoder.opaque,
-      selfTest: open.selfTest,
-      provenance,
-    };
-  }
 }
 
 const COMPARE_TEXT =
@@ -519,23 +391,3 @@ const emptyAnswer = (gold: string | null): Answer => ({
   languageAware: null,
   timing: { prefillMs: 0, decodeMs: 0, tokensPerSecond: 0 },
 });
-
-const languagesOf = (texts: Partial<Record<Language, unknown>>): string => `It has: ${Object.keys(texts).join(', ')}.`;
-
-function unknownCard(ref: ModelRef, open: OpenModel): ModelCard {
-  return {
-    ref,
-    title: formatRef(ref),
-    stage: open.tokenizer.chatTemplate ? 'post-trained' : 'base',
-    pair: null,
-    step: null,
-    parameters: null,
-    layers: open.decoder.layers,
-    width: open.decoder.width,
-    bytes: open.choice.bytes === null ? {} : { [open.choice.dtype]: open.choice.bytes },
-    languages: [],
-    license: '',
-    bundled: ref.id.startsWith('bundled:'),
-    note: '',
-  };
-}
