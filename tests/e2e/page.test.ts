@@ -168,6 +168,7 @@ describe('every screen', () => {
       await page.setViewportSize({ width, height: 844 });
       await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
       await page.reload();
+      await page.locator('.pair .plot').first().waitFor();
       expect(await axe(page), 'before anything is asked').toEqual([]);
       await ready(page);
       await ask(page);

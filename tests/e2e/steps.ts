@@ -24,7 +24,8 @@ export async function axe(page: Page): Promise<string[]> {
   if (!(await page.evaluate(() => 'axe' in window))) {
     await page.evaluate(await readFile(resolve(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8'));
   }
-  // colours in motion are judged at rest
+  // pictures come one a frame, and with each its buttons wake up; colours in motion are judged at rest
+  await page.waitForFunction(() => !document.querySelector('.plot[aria-busy=true]'));
   await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getTiming().iterations !== Infinity).map((a) => a.finished)));
   return page.evaluate(async () => {
     const { axe } = window as unknown as { axe: { run(o: object): Promise<{ violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[] }> } };
