@@ -5,7 +5,7 @@
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import type { Language } from '../types';
 import type { ErrorType } from '../xmrc/errors';
-import type { Summary } from './aggregate';
+import { recount, type Summary } from './aggregate';
 import { COLUMNS_VERSION, StudyColumns, type ColumnData } from './columns';
 import type { StudyDesign } from './design';
 import type { CellResult } from './result';
@@ -14,7 +14,7 @@ import { applyCorrection, StorageFull, type StudyEntry, type StudyStore } from '
 interface Schema extends DBSchema {
   studies: { key: string; value: StudyDesign };
   cells: { key: [string, string]; value: CellResult };
-  /** Deleted by every write to its study, so one that is there is true. */
+  /** Deleted by every write to its study, or corrected along with a cell, so one that is there is true. */
   summaries: { key: string; value: Summary };
   /** What the tables need of all cells but the `fresh` ones. */
   columns: { key: string; value: ColumnData };
@@ -160,9 +160,13 @@ export class IdbStudyStore implements StudyStore {
   async correct(study: string, id: string, type: ErrorType | null): Promise<void> {
     await full(async () => {
       const tx = this.db.transaction(['cells', 'summaries', 'fresh'], 'readwrite');
-      const result = await tx.objectStore('cells').get([study, id]);
+      const cells = tx.objectStore('cells');
+      const summaries = tx.objectStore('summaries');
+      const [result, summary] = await Promise.all([cells.get([study, id]), summaries.get(study)]);
       if (!result) throw new Error(`no finished cell ${id}`);
-      await Promise.all([tx.objectStore('cells').put(applyCorrection(result, type)), tx.objectStore('fresh').put(1, [study, id]), tx.objectStore('summaries').delete(study), tx.done]);
+      const corrected = applyCorrection(result, type);
+      const kept = summary ? [summaries.put(recount(summary, result, corrected), study)] : [];
+      await Promise.all([cells.put(corrected), tx.objectStore('fresh').put(1, [study, id]), ...kept, tx.done]);
     });
   }
 }

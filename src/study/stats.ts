@@ -88,22 +88,9 @@ export function bootstrap(n: number, statistic: (indices: Uint32Array) => number
 export function estimateMeans(columns: readonly ArrayLike<number>[], n: number, options: BootstrapOptions = {}): Estimate[] {
   const { seed = 1, resamples = RESAMPLES, level = LEVEL } = options;
   if (n === 0) return columns.map(() => ({ value: NaN, low: NaN, high: NaN, n: 0 }));
-  const width = columns.length;
-  // Item by item, so that one random access fetches all columns.
-  const rows = new Float64Array(n * width);
-  columns.forEach((column, c) => {
-    for (let i = 0; i < n; i++) rows[i * width + c] = column[i];
-  });
   const found = columns.map(() => new Float64Array(resamples));
-  const sums = new Float64Array(width);
-  resample(n, seed, resamples, (indices, r) => {
-    sums.fill(0);
-    for (let i = 0; i < n; i++) {
-      const at = indices[i] * width;
-      for (let c = 0; c < width; c++) sums[c] += rows[at + c];
-    }
-    for (let c = 0; c < width; c++) found[c][r] = sums[c] / n;
-  });
+  // Column by column: each stays in the processor's cache, and its sum in a register.
+  resample(n, seed, resamples, (indices, r) => columns.forEach((column, c) => (found[c][r] = meanOf(column, indices))));
   return columns.map((column, c) => ({ value: mean(column), n, ...percentiles(found[c], level) }));
 }
 

@@ -29,7 +29,7 @@ export interface StudyStore {
   row(study: string, row: { model: string; contextLanguage: Language; questionLanguage: Language }): Promise<CellResult[]>;
   /** What the tables need of all finished cells, brought up to date: only cells written since the last time are read. */
   columns(study: string): Promise<StudyColumns>;
-  /** The summary kept by `putSummary`, or null when anything was written to the study since. */
+  /** The summary kept by `putSummary`, with the corrections made since; null when anything else was written to the study. */
   getSummary(study: string): Promise<Summary | null>;
   /** Kept only if it counts all cells, and none was written since `columns` were read. */
   putSummary(study: string, summary: Summary): Promise<void>;

@@ -11,9 +11,9 @@ import { IdbStudyStore } from '../../src/study/idb';
 import { importStudy } from '../../src/study/import';
 import { summarisePatching, type PatchingSummary } from '../../src/study/patching';
 import { layersCsv, methods, summaryCsv } from '../../src/study/report';
-import { scoreCell, type CellResult } from '../../src/study/result';
+import { failedCell, scoreCell, type CellResult } from '../../src/study/result';
 import { strongest } from '../../src/study/rows';
-import { summaryOf } from '../../src/study/store';
+import { allCells, summaryOf } from '../../src/study/store';
 import { design, items, outcome } from './study-fixture';
 
 const all = items(2, 3);
@@ -148,6 +148,24 @@ describe('columns', () => {
     expect(await store.getSummary(d.id)).toBeNull();
     expect((await summaryOf(store, d.id)).rows[0].corrected).toBe(1);
     expect((await store.getSummary(d.id))?.rows[0].corrected).toBe(1);
+  });
+  it('leave a kept summary true through corrections: it equals all cells summed up anew', async () => {
+    const store = await IdbStudyStore.open('columns-recount');
+    const r = results();
+    r[4] = failedCell(d, cells(d, all)[4], { code: 'too-long', message: 'too long' }, r[4].time);
+    await store.putStudy(d);
+    await store.putCells(r);
+    const before = await summaryOf(store, d.id);
+    const [a, b, failed] = [r[0].id, r[r.length - 1].id, r[4].id];
+    for (const [id, type] of [[a, 'gibberish'], [b, 'refusal'], [a, 'language'], [b, null], [failed, 'refusal']] as const) {
+      await store.correct(d.id, id, type);
+      const kept = await store.getSummary(d.id);
+      expect(kept).toEqual(summarise(d, await store.columns(d.id)));
+      expect(kept).toEqual(aggregate(d, await allCells(store, d.id)));
+    }
+    const after = (await store.getSummary(d.id))!;
+    expect([before, after].map((s) => s.rows.map((row) => row.corrected))).toEqual([[0, 0, 0, 0], [1, 0, 0, 0]]);
+    expect(after.rows[0].errors).not.toEqual(before.rows[0].errors);
   });
   it('are made for studies that an earlier version of the lab stored', async () => {
     const r = results();
