@@ -6,7 +6,7 @@ import { Breath } from './models/cache';
 import type { OpenModel } from './models/open';
 import type { Prompt } from './models/prompting';
 import { planSweep, type Match, type PatchSide, type SweepPlan, type SweepResult } from './probe/patching';
-import { sweep, SweepStopped, type PatchDecoder } from './probe/patch-sweep';
+import { runsOf, sweep, SweepStopped, type PatchDecoder } from './probe/patch-sweep';
 import { groupRelevance, mrd, MRD_THRESHOLD, phases, tokenMrds, type Phases } from './probe/phases';
 import { checkMap, groupProfiles, longestFor, planTarget, type ModelShape, type RelevanceCheck, type RelevanceRule, type RelevanceTarget } from './probe/relevance';
 import { RelevanceSession } from './probe/relevance-session';
@@ -60,9 +60,16 @@ export interface PatchOptions {
   clean: Ask;
   /** Default: all, 0 (embeddings) to L. */
   layers?: number[];
-  /** Default: question, answer span and readout. */
+  /**
+   * Default: question, answer span and readout. Each run's group is its own: the states of the clean answer's span go where the asked
+   * answer's span stands. (The clean span in both runs would be patched with itself: the context comes before the question.)
+   */
   groups?: TokenGroup[];
-  /** How groups of unequal length meet. Default: position by position where they are equal, else last onto last. */
+  /**
+   * How a group of one length lands on one of another, as between languages. Default: token by token where they are equal, else the
+   * last token's state onto the last token, all other positions untouched. 'mean': the clean group's mean onto every position. 'each'
+   * between unequal lengths is 'last'. `Patching.groups` says what was used.
+   */
   match?: Match;
   /** Also every position at once: at any layer this must give the clean run. Needs prompts of equal length. */
   whole?: boolean;
@@ -299,7 +306,6 @@ export class Mechanism {
       opaque: decoder.opaque,
       width: decoder.width,
       checkLength: (tokens) => decoder.checkLength(tokens),
-      trace: (ids, request) => decoder.trace(ids, request),
     };
   }
 
@@ -309,7 +315,6 @@ export class Mechanism {
 }
 
 const needsAnswer = (target: RelevanceTarget): boolean => target.kind !== 'gold' && !(target.kind === 'difference' && !target.index);
-const runsOf = (plan: SweepPlan): number => plan.groups.length * plan.layers.length + 2;
 
 function profilesOf(relevance: Float32Array, tokens: readonly TokenInfo[]): Relevance['groups'] {
   return groupProfiles({ relevance }, [...tokens]);

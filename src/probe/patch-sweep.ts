@@ -1,12 +1,16 @@
 /**
  * Runs a patching plan on a decoder. All layers of one group change the same positions, so what comes before the first of them is
  * computed once, kept as a key/value cache, and only the rest is run per layer: a readout patch costs one token, not a prompt.
+ *
+ * A product of a few rows rounds otherwise than one of many, so nothing is compared across two ways of running: for each group the
+ * clean run that gives its states, the unpatched run and the patched ones are all cut in the same places. A run that is patched with
+ * its own states is then itself to the last bit, and its effect is 0 and not a rounding error.
  */
-import { labFeeds, type Lab as Instruments, type Patch } from '../onnx';
+import { LAB_OUTPUTS, labFeeds, type Lab as Instruments, type LabRequest, type Patch } from '../onnx';
 import { LabError, throwIfAborted, toLabError } from '../runtime/errors';
 import type { Tensor } from '../runtime/ort';
 import { takeFloats, type Session } from '../runtime/session';
-import { effect, landingState, positionsNeeded, readDifference, type SweepPlan, type SweepResult } from './patching';
+import { effect, landingState, readDifference, sameLogits, sourcesOf, type Reading, type SweepPlan, type SweepResult } from './patching';
 
 /** What a sweep needs of a decoder (`models/decoder.ts` has it all). */
 export interface PatchDecoder {
@@ -16,7 +20,6 @@ export interface PatchDecoder {
   readonly opaque: string | null;
   readonly width: number;
   checkLength(tokens: number): void;
-  trace(ids: readonly number[], request: { positions: readonly number[]; logits: readonly number[] }): Promise<{ hidden: Float32Array; logits: Float32Array | null }>;
 }
 
 export interface SweepOptions {
@@ -44,38 +47,51 @@ export async function sweep(decoder: PatchDecoder, plan: SweepPlan, options: Swe
   const { instruments } = decoder;
   if (!instruments?.patch) throw new LabError('unsupported-graph', `The lab cannot patch this model: ${decoder.opaque ?? 'it has no patch inputs'}.`, 'It can still answer.');
   const n = plan.layers.length;
-  const total = plan.groups.length * n + 2;
+  const total = runsOf(plan);
   let count = 0;
   const step = (): void => options.onProgress?.(++count, total);
+  const read = (logits: Float32Array): Reading => readDifference(logits, plan.a, plan.b);
 
-  const positions = positionsNeeded(plan);
-  const clean = await decoder.trace(plan.clean, { positions, logits: [plan.clean.length - 1] });
-  step();
-  throwIfAborted(options.signal);
-  const runner = new SuffixRunner(decoder, instruments, plan.corrupted);
+  const clean = new SuffixRunner(decoder, instruments, plan.clean);
+  const corrupted = new SuffixRunner(decoder, instruments, plan.corrupted);
+  const cells = plan.groups.length * n;
   const result: SweepResult = options.resume ?? {
     layers: plan.layers,
     groups: plan.groups.map(({ group, match }) => ({ group, match })),
     absent: plan.absent,
-    effects: new Float32Array(plan.groups.length * n).fill(NaN),
-    differences: new Float32Array(plan.groups.length * n).fill(NaN),
-    flips: new Uint8Array(plan.groups.length * n),
-    done: new Uint8Array(plan.groups.length * n),
-    clean: readDifference(clean.logits!, plan.a, plan.b),
+    effects: new Float32Array(cells).fill(NaN),
+    differences: new Float32Array(cells).fill(NaN),
+    flips: new Uint8Array(cells),
+    done: new Uint8Array(cells),
+    clean: { difference: NaN, top: -1 },
     corrupted: { difference: NaN, top: -1 },
   };
+  // From the beginning of the text to its end, so that each group's cache goes on from the last one's. All of them also when some
+  // are done: where the runs are cut must not depend on where a sweep was stopped.
+  const order = plan.groups.map((group, g) => ({ ...group, g })).sort((x, y) => x.start - y.start);
   try {
-    if (!options.resume) result.corrupted = readDifference(await runner.run(0, []), plan.a, plan.b);
-    step();
-    for (const [g, group] of plan.groups.entries()) {
+    if (order.length === 0) [result.clean, result.corrupted] = [read((await clean.run(0, [])).logits), read((await corrupted.run(0, [])).logits)];
+    for (const group of order) {
+      throwIfAborted(options.signal);
+      const { g, landings } = group;
+      const positions = sourcesOf(group);
+      const reuse = options.reusePrefix !== false;
+      const from = await clean.run(reuse ? positions[0] : 0, [], positions);
+      step();
+      const start = reuse ? group.start : 0;
+      const unpatched = (await corrupted.run(start, [])).logits;
+      step();
+      const [there, here] = [read(from.logits), read(unpatched)];
+      if (group === order[0]) [result.clean, result.corrupted] = [there, here];
       for (const [k, layer] of plan.layers.entries()) {
         if (!result.done[g * n + k]) {
           if (options.signal?.aborted) throw options.signal.reason;
-          const patches = group.landings.map((landing): Patch => ({ layer, position: landing.to, state: landingState(clean.hidden, positions, decoder.width, layer, landing) }));
-          const reading = readDifference(await runner.run(options.reusePrefix === false ? 0 : group.start, patches), plan.a, plan.b);
-          result.effects[g * n + k] = effect(reading.difference, result.corrupted.difference, result.clean.difference) ?? NaN;
+          const patches = landings.map((landing): Patch => ({ layer, position: landing.to, state: landingState(from.hidden, positions, decoder.width, layer, landing) }));
+          const { logits } = await corrupted.run(start, patches);
+          const reading = read(logits);
+          result.effects[g * n + k] = effect(reading.difference, here.difference, there.difference, sameLogits(logits, unpatched)) ?? NaN;
           result.differences[g * n + k] = reading.difference;
-          result.flips[g * n + k] = Number(reading.top === plan.a && result.corrupted.top !== plan.a);
+          result.flips[g * n + k] = Number(reading.top === plan.a && here.top !== plan.a);
           result.done[g * n + k] = 1;
         }
         step();
@@ -86,9 +102,13 @@ export async function sweep(decoder: PatchDecoder, plan: SweepPlan, options: Swe
     const why = options.signal?.aborted ? new LabError('cancelled', 'The patching sweep was stopped; what was done is kept.') : toLabError(error);
     throw new SweepStopped(why, result);
   } finally {
-    runner.dispose();
+    clean.dispose();
+    corrupted.dispose();
   }
 }
+
+/** How many runs a sweep reports: for each group a clean one, an unpatched one and a patched one for every layer. */
+export const runsOf = (plan: SweepPlan): number => plan.groups.length * (plan.layers.length + 2);
 
 /** Runs the end of one text again and again after a cache of its beginning. */
 class SuffixRunner {
@@ -105,13 +125,20 @@ class SuffixRunner {
     this.pastNames = decoder.session.inputs.map((port) => port.name).filter((name) => /^past_key_values\.\d+\.(key|value)$/.test(name));
   }
 
-  /** Logits at the last position, with the patches (positions of the whole text) in place. */
-  async run(start: number, patches: readonly Patch[]): Promise<Float32Array> {
+  /**
+   * Logits at the last position, with the patches in place, and the states of all layers at `positions` [layers + 1, positions, width]
+   * (places of the whole text, none before `start`).
+   */
+  async run(start: number, patches: readonly Patch[], positions: readonly number[] = []): Promise<{ logits: Float32Array; hidden: Float32Array }> {
     if (start !== this.start) await this.prefill(start);
-    const rows = [this.ids.length - 1 - start];
-    const moved = patches.map((patch) => ({ ...patch, position: patch.position - start }));
-    const out = await this.decoder.session.run(this.feeds(this.ids.slice(start), start, rows, moved), ['logits']);
-    return takeFloats(out['logits']);
+    const moved = {
+      rows: [this.ids.length - 1 - start],
+      positions: positions.map((position) => position - start),
+      patches: patches.map((patch) => ({ ...patch, position: patch.position - start })),
+    };
+    const states = positions.length > 0 ? [LAB_OUTPUTS.hidden] : [];
+    const out = await this.decoder.session.run(this.feeds(this.ids.slice(start), start, moved), ['logits', ...states]);
+    return { logits: await takeFloats(out['logits']), hidden: states.length > 0 ? await takeFloats(out[LAB_OUTPUTS.hidden]) : new Float32Array(0) };
   }
 
   dispose(): void {
@@ -120,19 +147,23 @@ class SuffixRunner {
     this.start = -1;
   }
 
+  /** A cache of the first `start` tokens: the one there is, gone on with, or a new one. */
   private async prefill(start: number): Promise<void> {
-    this.dispose();
-    this.past = this.empty();
-    if (start > 0) {
+    if (start < this.start || this.start < 0) {
+      this.dispose();
+      this.past = this.empty();
+      this.start = 0;
+    }
+    if (start > this.start) {
       const names = this.pastNames.map((name) => name.replace('past_key_values', 'present'));
-      const out = await this.decoder.session.run(this.feeds(this.ids.slice(0, start), 0, [start - 1], []), names);
+      const out = await this.decoder.session.run(this.feeds(this.ids.slice(this.start, start), this.start, { rows: [start - 1 - this.start] }), names);
       this.dispose();
       for (const name of this.pastNames) this.past[name] = out[name.replace('past_key_values', 'present')];
     }
     this.start = start;
   }
 
-  private feeds(ids: readonly number[], before: number, rows: readonly number[], patches: readonly Patch[]): Record<string, Tensor> {
+  private feeds(ids: readonly number[], before: number, request: LabRequest): Record<string, Tensor> {
     const { session } = this.decoder;
     const total = before + ids.length;
     const feeds: Record<string, Tensor> = { ...this.past };
@@ -142,7 +173,7 @@ class SuffixRunner {
       else if (name === 'position_ids') feeds[name] = session.int64(Array.from(ids, (_, i) => before + i), [1, ids.length]);
       else if (name === 'num_logits_to_keep') feeds[name] = session.int64([0], []);
     }
-    for (const [name, { type, data, dims }] of Object.entries(labFeeds(this.instruments, { rows, patches }))) feeds[name] = session.tensor(type, data, dims);
+    for (const [name, { type, data, dims }] of Object.entries(labFeeds(this.instruments, request))) feeds[name] = session.tensor(type, data, dims);
     return feeds;
   }
 

@@ -48,7 +48,7 @@ export interface SweepPlan {
 
 const members = (tokens: PatchSide['tokens'], group: TokenGroup): number[] => tokens.flatMap((t, i) => (t.group === group ? [i] : []));
 
-/** @param match undefined: 'each' where the lengths agree, else 'last' */
+/** @param match undefined: 'each' where the lengths agree, else 'last'; so is 'each' where they do not */
 export function planGroup(clean: PatchSide, corrupted: PatchSide, group: TokenGroup, match?: Match): GroupPlan | null {
   const from = members(clean.tokens, group);
   const to = members(corrupted.tokens, group);
@@ -73,7 +73,7 @@ export interface SweepRequest {
   b: number;
 }
 
-/** The clean run's answer span belongs to question A: groups of both sides are their own. Deepest groups first run shortest. */
+/** Groups of both sides are their own: the clean run's answer span is A's, the corrupted run's is B's, whatever their places and lengths. */
 export function planSweep(request: SweepRequest): SweepPlan {
   const { clean, corrupted } = request;
   const groups: GroupPlan[] = [];
@@ -86,9 +86,9 @@ export function planSweep(request: SweepRequest): SweepPlan {
   return { clean: clean.ids, corrupted: corrupted.ids, groups, layers: [...request.layers], absent, a: request.a, b: request.b };
 }
 
-/** Positions of the clean run whose states the plan needs, ascending. */
-export function positionsNeeded(plan: SweepPlan): number[] {
-  return [...new Set(plan.groups.flatMap((group) => group.landings.flatMap((landing) => landing.from)))].sort((x, y) => x - y);
+/** Positions of the clean run whose states a group needs, ascending. */
+export function sourcesOf({ landings }: GroupPlan): number[] {
+  return [...new Set(landings.flatMap((landing) => landing.from))].sort((x, y) => x - y);
 }
 
 /** The state to put down: one row of the clean run, or the mean of several. `states` is [layers + 1, positions, width]. */
@@ -114,11 +114,21 @@ export function readDifference(logits: ArrayLike<number>, a: number, b: number):
   return { difference: logits[a] - logits[b], top };
 }
 
-/** null where the two runs do not differ in d: a share of nothing. NaN readings stay NaN. */
-export function effect(patched: number, corrupted: number, clean: number): number | null {
+/**
+ * null where the two runs do not differ in d: a share of nothing. NaN readings stay NaN.
+ * @param unmoved the patch left every logit as it was, to the bit: it recovered nothing, whatever there was to recover
+ */
+export function effect(patched: number, corrupted: number, clean: number, unmoved = false): number | null {
+  if (unmoved) return 0;
   const whole = clean - corrupted;
   if (Math.abs(whole) < 1e-6) return null;
   return (patched - corrupted) / whole;
+}
+
+/** Whether two runs' logits are the same to the last bit; NaN is the same as nothing. */
+export function sameLogits(x: ArrayLike<number>, y: ArrayLike<number>): boolean {
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  return x.length === y.length;
 }
 
 export interface SweepResult {

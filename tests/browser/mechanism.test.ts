@@ -144,13 +144,16 @@ describe('the bundled model on WASM', () => {
     expect(await relevance(visit, { context: text, question: 'Which?' })).toMatchObject({ code: 'too-long' });
   });
 
-  test('patching a run with its own states changes nothing', async () => {
-    const own = good(await patch(visit, ask, { clean: ask }));
+  test('patching a run with its own states changes no bit of a logit', async () => {
+    const own = good(await patch(visit, ask, { clean: ask, whole: true }));
     expect(own.contrast).toBe('runner-up');
     expect(own.done.every((d) => d === 1)).toBe(true);
-    // what comes before a group is read from a cache: rounding of another order, no more
-    for (const d of own.differences) expect(Math.abs(d - own.corrupted.difference)).toBeLessThanOrEqual(1e-4);
-    expect(own.clean.top).toBe(own.corrupted.top);
+    // the two runs do not differ, so an effect is 0 only where all logits are the same to the bit, and NaN where they are not
+    expect(own.effects).toEqual(Array(3 * own.layers.length).fill(0));
+    expect(own.clean).toEqual(own.corrupted);
+    for (const d of own.whole as number[]) expect(d).toBe(Math.fround(own.whole![0]));
+    const question = good(await patch(visit, ask, { clean: ask, groups: ['question'] }));
+    for (const d of question.differences) expect(d).toBe(Math.fround(question.corrupted.difference));
   });
 
   test('all positions at any one layer give the other run; groups give effects by layer', async () => {
@@ -161,7 +164,7 @@ describe('the bundled model on WASM', () => {
     for (const d of swept.whole as number[]) expect(Math.abs(d - swept.clean.difference)).toBeLessThanOrEqual(1e-4);
     // the readout at the last layer is all that the answer hangs on
     const n = swept.layers.length;
-    expect(swept.effects[3 * n - 1]).toBeCloseTo(1, 3);
+    expect(swept.effects[3 * n - 1]).toBe(1);
     const last = swept.runs[swept.runs.length - 1];
     expect(last[0]).toBe(last[1]);
     for (let i = 1; i < swept.runs.length; i++) expect(swept.runs[i][0]).toBeGreaterThanOrEqual(swept.runs[i - 1][0]);
@@ -239,6 +242,12 @@ describe('sets on the bundled model', () => {
     expect(seen.mean[1]).toBeCloseTo(1, 2);
     expect(seen.mean[0]).toBeCloseTo(seen.effects.reduce((s, e) => s + e[0], 0) / seen.effects.length, 6);
     expect(seen.flips[1]).toBe(seen.flippable[1]);
+  });
+
+  test('4-bit weights too: its own states change no bit of a logit', async () => {
+    const ask: Ask = { item: 'held-out-facts-000-0', set: 'world', contextLanguage: 'en', questionLanguage: 'th' };
+    const own = good(await patch(visit, ask, { clean: ask }));
+    expect(own.effects).toEqual(Array(3 * own.layers.length).fill(0));
   });
 
   test('a sweep that is cancelled can give what it has, and be finished later', async () => {
@@ -353,8 +362,9 @@ test('a small model on WebGPU: the same laws', async () => {
     expect(map.checks.notFinite).toBe(0);
     expect(map.checks.zeroOffTarget).toBe(true);
     expect(map.checks.conservation).toBeLessThanOrEqual(1e-3);
-    const own = good(await patch(visit, ask, { clean: ask, groups: ['question', 'readout'], layers: [0, 1] }));
-    for (const d of own.differences) expect(Math.abs(d - own.corrupted.difference)).toBeLessThanOrEqual(1e-4);
+    const own = good(await patch(visit, ask, { clean: ask }));
+    expect(own.groups.map((g) => g.group)).toEqual(['question', 'answerSpan', 'readout']);
+    expect(own.effects).toEqual(Array(3 * own.layers.length).fill(0));
   } finally {
     await visit.close();
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as ort from 'onnxruntime-web/wasm';
-import { LAB_OUTPUTS, labFeeds, prepareModel, type LabTensor } from '../../src/onnx';
+import { prepareModel } from '../../src/onnx';
 import { sweep, type PatchDecoder, type SweepStopped } from '../../src/probe/patch-sweep';
-import { bestLayers, effect, landingState, patchCurves, planGroup, planSweep, readDifference, type PatchSide } from '../../src/probe/patching';
+import { bestLayers, effect, landingState, patchCurves, planGroup, planSweep, readDifference, sameLogits, type PatchSide } from '../../src/probe/patching';
 import { checkMap, groupProfiles, longestFor, planTarget, relevanceBytes, scaledByLayer, tokenProfile, type RelevanceMap } from '../../src/probe/relevance';
 import type { TokenGroup } from '../../src/types';
 import { fixture, open } from './onnx-fixtures';
@@ -65,6 +65,8 @@ describe('patching plans', () => {
     expect([...landingState(states, [3, 9], 2, 1, { to: 0, from: [3, 9] })]).toEqual([6, 7]);
     expect(effect(2, 1, 3)).toBe(0.5);
     expect(effect(2, 1, 1)).toBeNull();
+    expect([effect(1, 1, 1), effect(1, 1, 1, true), effect(1, 1, 3)]).toEqual([null, 0, 0]);
+    expect([sameLogits([1, -0], [1, 0]), sameLogits([1, NaN], [1, NaN]), sameLogits([1], [1, 2]), sameLogits([1, 2], [1, 2.0000001])]).toEqual([true, false, false, false]);
     expect(readDifference([0, 5, 2], 1, 2)).toEqual({ difference: 3, top: 1 });
   });
 });
@@ -96,16 +98,6 @@ async function decoder(name: string): Promise<PatchDecoder & { tokens: { n: numb
     opaque: null,
     width: lab.width,
     checkLength: () => undefined,
-    trace: async (ids, { positions, logits }) => {
-      const feeds: Record<string, ort.Tensor> = { input_ids: int64(ids, [1, ids.length]), attention_mask: int64(ids.map(() => 1), [1, ids.length]) };
-      for (const input of prepared.inputs) {
-        if (input.name === 'position_ids') feeds[input.name] = int64(ids.map((_, i) => i), [1, ids.length]);
-        if (input.name.startsWith('past')) feeds[input.name] = tensor('float32', new Float32Array(0), [1, cache.kvHeads, 0, cache.headDim]);
-      }
-      for (const [key, t] of Object.entries(labFeeds(lab, { rows: logits, positions }) as Record<string, LabTensor>)) feeds[key] = tensor(t.type, t.data, t.dims);
-      const out = await run(feeds, [LAB_OUTPUTS.hidden, 'logits']);
-      return { hidden: out[LAB_OUTPUTS.hidden].data as Float32Array, logits: out.logits.data as Float32Array };
-    },
     tokens,
     release: () => session.release(),
   };
@@ -119,15 +111,21 @@ describe.each(['llama/model', 'smollm-optimum/model'])('a sweep on %s', (name) =
     const n = ids.length;
     const layers = Array.from({ length: d.instruments!.layers + 1 }, (_, l) => l);
     const groups = ids.map((_, i): TokenGroup => (i < 12 ? 'context' : i < 18 ? 'question' : i === n - 1 ? 'readout' : 'template'));
-    const top = readDifference((await d.trace(ids, { positions: [0], logits: [n - 1] })).logits!, 0, 1).top;
+    // without a group there is nothing to patch, but still two runs
+    const bare = await sweep(d, planSweep({ clean: side(ids, groups), corrupted: side(ids, groups), groups: [], layers, a: 0, b: 1 }));
+    const { top } = bare.clean;
+    expect(bare.corrupted).toEqual(bare.clean);
     const [a, b] = [top, (top + 7) % 300];
 
-    // Its own states change nothing, to the bit.
-    const own = await sweep(d, planSweep({ clean: side(ids, groups), corrupted: side(ids, groups), groups: ['question'], layers, a, b }), { reusePrefix: false });
-    expect(own.clean).toEqual(own.corrupted);
-    expect([...own.differences]).toEqual(layers.map(() => Math.fround(own.corrupted.difference)));
-    expect([...own.done]).toEqual(layers.map(() => 1));
-    expect([...own.flips].every((f) => f === 0)).toBe(true);
+    // Its own states change nothing, to the bit: every logit is the same, and so the effect is 0 and not a share of a rounding error.
+    const same = planSweep({ clean: side(ids, groups), corrupted: side(ids, groups), groups: ['readout', 'context', 'question'], layers, a, b });
+    for (const reusePrefix of [true, false]) {
+      const own = await sweep(d, same, { reusePrefix });
+      expect(own.clean).toEqual(own.corrupted);
+      expect([...own.effects]).toEqual(Array(3 * layers.length).fill(0));
+      expect([...own.done].every((done) => done === 1)).toBe(true);
+      expect([...own.flips].every((f) => f === 0)).toBe(true);
+    }
 
     // All positions at one layer: the other run.
     const all = ids.map((): TokenGroup => 'context');
@@ -146,7 +144,7 @@ describe.each(['llama/model', 'smollm-optimum/model'])('a sweep on %s', (name) =
     kept.effects.forEach((value, i) => expect(Math.abs(value - plain.effects[i])).toBeLessThan(1e-3));
     // At the last layer the readout's state is the answer; at the first, the two readouts are the same token.
     const at = layers.length;
-    expect(kept.effects[2 * at - 1]).toBeCloseTo(1, 3);
+    expect(kept.effects[2 * at - 1]).toBe(1);
     expect(kept.effects[at]).toBeCloseTo(0, 3);
     expect(kept.effects[0]).toBeCloseTo(1, 3);
     expect(bestLayers(kept).map((x) => x.group)).toEqual(['question', 'readout']);
