@@ -7,6 +7,7 @@ import type { LinkAsk, ProbeLink } from './link';
 import { sketchProbe } from './provenance';
 import { makeRecord, packRecord, splitRecord, type LabRecord, type RecordedRun } from './record';
 import { writeSafetensors } from './safetensors';
+import { setRows } from './sets';
 
 /** One run by itself, or a whole record: either can be linked to and saved. */
 export type Recordable = Probe | LabRecord;
@@ -56,7 +57,7 @@ export function linkOfRecord(record: LabRecord): ProbeLink {
 }
 
 export const EXPORTS = ['zip', 'json', 'safetensors', 'csv'] as const;
-/** `zip`: the record as the lab opens it again; `json` and `safetensors`: its two parts; `csv`: its curves, one number a row. */
+/** `zip`: the record as the lab opens it again; `json` and `safetensors`: its two parts; `csv`: its curves and its sets' means, one number a row. */
 export type ExportFormat = (typeof EXPORTS)[number];
 
 export interface Exported {
@@ -68,7 +69,7 @@ export interface Exported {
 /** @param options.states false leaves the raw states of all positions out; group means stay */
 export function exportRecord(record: LabRecord, format: ExportFormat, options: { states?: boolean } = {}): Exported {
   if (format === 'zip') return { name: 'passage-record.zip', type: 'application/zip', bytes: packRecord(record, options) };
-  if (format === 'csv') return { name: 'passage-curves.csv', type: 'text/csv', bytes: new TextEncoder().encode(toCsv({ columns: [...COLUMNS], rows: record.runs.flatMap(rowsOf) })) };
+  if (format === 'csv') return { name: 'passage-curves.csv', type: 'text/csv', bytes: new TextEncoder().encode(toCsv({ columns: [...COLUMNS], rows: [...record.runs.flatMap(rowsOf), ...(record.sets ?? []).flatMap(setRows)] })) };
   const { json, arrays } = splitRecord(record, options);
   if (format === 'json') return { name: 'record.json', type: 'application/json', bytes: new TextEncoder().encode(JSON.stringify(json, null, 1)) };
   return { name: 'arrays.safetensors', type: 'application/octet-stream', bytes: writeSafetensors(arrays) };

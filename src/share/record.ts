@@ -14,6 +14,7 @@ import schema from './record-1.schema.json';
 import { fail, type Read } from './result';
 import { readSafetensors, writeSafetensors, type NumberArray, type Tensor } from './safetensors';
 import { validate, type Schema } from './schema';
+import { setFault, type RecordedSet } from './sets';
 import type { ViewState } from './view';
 
 export const RECORD_FORMAT = 'passage-lab/record';
@@ -86,11 +87,13 @@ export interface LabRecord {
   runs: RecordedRun[];
   basis: Basis | null;
   curves: RecordedCurve[];
+  /** Since 0.1: relevance and patching over many items. */
+  sets?: RecordedSet[];
   view: ViewState;
 }
 
 /** A record of these runs; the first is the main one. */
-export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'created' | 'title' | 'note' | 'basis' | 'curves' | 'view'>> = {}): LabRecord {
+export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'created' | 'title' | 'note' | 'basis' | 'curves' | 'sets' | 'view'>> = {}): LabRecord {
   return {
     format: RECORD_FORMAT,
     version: RECORD_VERSION,
@@ -101,6 +104,7 @@ export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'c
     runs,
     basis: more.basis ?? null,
     curves: more.curves ?? [],
+    ...(more.sets?.length ? { sets: more.sets } : {}),
     view: more.view ?? {},
   };
 }
@@ -121,6 +125,8 @@ function shapes(record: LabRecord): Map<NumberArray, number[]> {
     if (relevance) add(relevance.values, [relevance.rows, relevance.values.length / Math.max(1, relevance.rows)]);
     if (patch) for (const cells of [patch.effects, patch.sweep?.differences, patch.sweep?.flips, patch.sweep?.done]) add(cells, [patch.groups.length, patch.layers.length]);
   }
+  for (const { set } of record.sets ?? [])
+    if (set.kind === 'patch-set') for (const item of set.items) for (const cells of [item.effects, item.differences, item.flips, item.done]) add(cells, [item.groups.length, item.layers.length]);
   if (record.basis) {
     add(record.basis.mean, [record.basis.steps, record.basis.dim]);
     add(record.basis.axes, [record.basis.steps, 2, record.basis.dim]);
@@ -259,6 +265,10 @@ function sizes(record: LabRecord): string | null {
     for (const cells of [patch.effects, ...(sweep ? [sweep.differences, sweep.flips, sweep.done] : [])])
       if (cells.length !== patch.groups.length * patch.layers.length) return `the patching effects of ${where} are not [groups, layers]`;
     if (sweep && sweep.match.length !== patch.groups.length) return `the patching of ${where} does not say how its groups meet`;
+  }
+  for (const set of record.sets ?? []) {
+    const fault = setFault(set);
+    if (fault !== null) return fault;
   }
   const b = record.basis;
   if (b && (b.mean.length !== b.steps * b.dim || b.axes.length !== 2 * b.steps * b.dim)) return 'the projection’s basis is not [steps, 2, dim]';

@@ -156,6 +156,28 @@ test('base stands beside post-trained, and both are taken over many items', asyn
   await page.getByText('Answers turned, where most were').waitFor();
   expect(await axe(page)).toEqual([]);
   await shot(page, 'patching-set');
+
+  // a record takes the sets along: elsewhere they are there without a model
+  const told = async (at: Page): Promise<(string | null)[]> => {
+    const note = (figure: RegExp) => at.getByRole('figure', { name: figure }).locator('.note').last().textContent();
+    await at.getByRole('tab', { name: 'Patching' }).click();
+    const patched = await note(/Effect of patching, mean over 20/);
+    await at.getByRole('tab', { name: 'Relevance' }).click();
+    return [patched, await note(/^A, .*Two phases over 20 items/), await note(/^B, .*Two phases over 20 items/)];
+  };
+  const here = await told(page);
+  await page.getByRole('button', { name: 'Share, save, open' }).click();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save record' }).click();
+  const file = await readFile(await (await download).path());
   expect(errors).toEqual([]);
   await close();
-});
+
+  const there = await visit(browser, served.url, { metered: true });
+  await there.page.getByRole('button', { name: 'Share, save, open' }).click();
+  await there.page.getByLabel('Open a record').setInputFiles({ name: 'passage-record.zip', mimeType: 'application/zip', buffer: file });
+  expect(await told(there.page)).toEqual(here);
+  expect(here[2]).toMatch(/Phasing stability \d/);
+  expect(there.errors).toEqual([]);
+  await there.close();
+}, 600_000);

@@ -3,6 +3,7 @@ import type { PatchPair, PatchSet } from '../../probe/patch-set';
 import type { RelevanceSet } from '../../probe/relevance-set';
 import type { Match } from '../../probe/patching';
 import type { RelevanceRule, RelevanceTarget } from '../../probe/relevance';
+import type { RecordedSet } from '../../share/sets';
 import { LANGUAGES, type Ask, type Item, type Language, type Progress } from '../../types';
 import { isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { save } from '../figures/save';
@@ -26,10 +27,12 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
   trouble: Trouble | null = $state.raw(null);
   /** By slot, with what it is of in words. */
   results: Partial<Record<Slot, { of: string; set: S }>> = $state.raw({});
+  /** Begun on this page: what was stopped can go on. */
+  mine = $state(false);
   #abort: AbortController | null = null;
   #again: ((resume: boolean) => Promise<void>) | null = null;
 
-  /** Something was stopped and can go on. */
+  /** Something was stopped. */
   stopped: { code: string; message: string } | null = $derived.by(() => {
     if (this.busy) return null;
     for (const r of Object.values(this.results)) if (r.set.stopped) return r.set.stopped;
@@ -38,6 +41,7 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
 
   async run(slots: { slot: Slot; of: string }[], work: Run<S>): Promise<void> {
     this.results = {};
+    this.mine = true;
     this.#again = async (resume) => {
       const abort = (this.#abort = new AbortController());
       this.busy = true;
@@ -46,17 +50,16 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
         for (const { slot, of } of slots) {
           const before = this.results[slot]?.set;
           if (resume && before && !before.stopped) continue;
-          const keep = (set: S) => (this.results = { ...this.results, [slot]: { of, set } });
+          const keep = (set: S) => this.#abort === abort && (this.results = { ...this.results, [slot]: { of, set } });
           const set = await work(slot, { signal: abort.signal, onProgress: (p) => (this.progress = p), onItem: keep, ...(before ? { resume: before } : {}) });
           keep(set);
           if (set.stopped) break;
         }
       } catch (error) {
         const trouble = toTrouble(error);
-        if (!isQuiet(trouble)) this.trouble = trouble;
+        if (!isQuiet(trouble) && this.#abort === abort) this.trouble = trouble;
       } finally {
-        this.busy = false;
-        this.progress = null;
+        if (this.#abort === abort) this.#rest();
       }
     };
     await this.#again(false);
@@ -69,10 +72,42 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
   stop(): void {
     this.#abort?.abort();
   }
+
+  /** What a record holds, in place of what is there. */
+  put(results: SetWork<S>['results']): void {
+    this.stop();
+    this.#abort = null;
+    this.mine = false;
+    this.trouble = null;
+    this.results = results;
+    this.#rest();
+  }
+
+  #rest(): void {
+    this.busy = false;
+    this.progress = null;
+  }
 }
 
 export const relevanceSets = new SetWork<RelevanceSet>();
 export const patchSets = new SetWork<PatchSet>();
+
+/** What is there of both, for a record. */
+export function recordedSets(): RecordedSet[] {
+  return [relevanceSets, patchSets].flatMap(({ results }) => Object.entries(results).flatMap(([slot, { of, set }]) => (set.items.length > 0 ? [{ slot: slot as Slot, model: of, set }] : [])));
+}
+
+/** And back: a record's sets are on show without a model. One that holds none leaves what is there. */
+export function restoreSets(sets: readonly RecordedSet[]): void {
+  const maps: typeof relevanceSets.results = {};
+  const sweeps: typeof patchSets.results = {};
+  for (const { slot, model: of, set } of sets) {
+    if (set.kind === 'relevance-set') maps[slot] = { of, set };
+    else sweeps[slot] = { of, set };
+  }
+  if (Object.keys(maps).length > 0) relevanceSets.put(maps);
+  if (Object.keys(sweeps).length > 0) patchSets.put(sweeps);
+}
 
 const languagesOf = (asked: Language): Language[] => (over.languages === 'asked' ? [asked] : LANGUAGES.filter((l) => l !== 'en'));
 

@@ -10,6 +10,7 @@ import { compareRuns } from '../../share/provenance';
 import type { LabRecord } from '../../share/record';
 import { save } from '../figures/save';
 import { choice } from '../mechanism/choice.svelte';
+import { recordedSets, restoreSets } from '../mechanism/sets.svelte';
 import { recorded, restore } from '../mechanism/work.svelte';
 
 /** An entry of public/recordings/index.json. */
@@ -97,6 +98,7 @@ class Records {
     const b = rest.find((r) => r.slot === 'B');
     if (b) compare.put(b.probe);
     for (const r of [first, b]) if (r) restore(r);
+    restoreSets(record.sets ?? []);
     if (!choose) return;
     const { ask } = first.probe;
     if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
@@ -123,7 +125,7 @@ class Records {
     const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
     const both = compare.b ? [...runs, { slot: 'B' as const, probe: compare.b, ...recorded(compare.b, 'B') }] : runs;
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
-    return makeRecord(both, { view: { ...viewState(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null });
+    return makeRecord(both, { view: { ...viewState(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null, sets: recordedSets() });
   }
 
   async save(states: boolean): Promise<void> {
