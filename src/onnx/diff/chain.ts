@@ -14,7 +14,7 @@ export interface Chain {
 
 const PRODUCTS = new Set(['MatMul', 'Gemm', 'MatMulNBits']);
 /** Products there is no rule for: said by name, rather than looked past. */
-const FOREIGN = new Set(['MatMulInteger', 'MatMulIntegerToFloat', 'DynamicQuantizeMatMul', 'QLinearMatMul', 'MatMulBnb4', 'FusedMatMul']);
+const FOREIGN = new Set(['MatMulIntegerToFloat', 'DynamicQuantizeMatMul', 'QLinearMatMul', 'MatMulBnb4', 'FusedMatMul']);
 const THROUGH = new Set(['Cast', 'Identity']);
 
 /**

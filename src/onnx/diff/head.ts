@@ -103,10 +103,14 @@ function perToken(pass: Pass, name: string, tokens: string): string {
 }
 
 /** The head's weight vector of each token, [k, width]. */
-function tokenRows(pass: Pass, head: GNode, tokens: string): string {
+function tokenRows(pass: Pass, head: GNode, tokens: string, weight = head.inputs[1]): string {
   const { e, tape, infos } = pass;
-  const weight = head.inputs[1];
   if (head.op === 'MatMulNBits') return quantisedRows(pass, head, tokens);
+  const made = (name: string): GNode | undefined => tape.nodes[tape.producer.get(name) ?? -1];
+  // Weights in bytes: rows of the bytes are unpacked, not the rows of a whole unpacked head.
+  const unpacked = made(weight);
+  if (unpacked?.op === 'Cast') return e.op('Cast', [tokenRows(pass, head, tokens, unpacked.inputs[0])], { to: { int: intAttr(unpacked, 'to', 1) } });
+  if (unpacked?.op === 'Sub') return e.sub(tokenRows(pass, head, tokens, unpacked.inputs[0]), zeroPoints(pass, unpacked.inputs[1], tokens));
   const gather = (name: string, axis: number): string => {
     const rows = e.op('Gather', [e.forward(name), tokens], { axis: { int: axis } });
     return axis === 0 ? rows : e.transpose(rows, [1, 0]);
@@ -114,12 +118,18 @@ function tokenRows(pass: Pass, head: GNode, tokens: string): string {
   // A tied head is the embedding turned around: take rows of the embedding, do not turn it.
   let name = weight;
   let axis = head.op === 'Gemm' && intAttr(head, 'transB', 0) === 1 ? 0 : 1;
-  for (let node = tape.nodes[tape.producer.get(name) ?? -1]; node; node = tape.nodes[tape.producer.get(name) ?? -1]) {
+  for (let node = made(name); node; node = made(name)) {
     if (node.op === 'Transpose' && (infos.get(node.inputs[0])?.shape?.length ?? 2) === 2) axis = 1 - axis;
     else if (node.op !== 'Identity') break;
     name = node.inputs[0];
   }
   return gather(name, axis);
+}
+
+/** One zero point for all weights, or one for each column, as [k, 1]. */
+function zeroPoints(pass: Pass, name: string, tokens: string): string {
+  const shape = pass.infos.get(name)?.shape;
+  return shape?.length === 1 && shape[0] !== 1 ? pass.e.op('Unsqueeze', [perToken(pass, name, tokens), pass.e.ints([1])]) : pass.e.forward(name);
 }
 
 /** Rows of block-quantised weights, unpacked by arithmetic: byte → low nibble, high nibble → (nibble − zero) · scale. */

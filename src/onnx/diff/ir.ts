@@ -2,7 +2,9 @@
  * The forward graph in the form the differentiation works on: topologically sorted, one operator per idea.
  *
  * `canonical` rewrites what would otherwise need a rule of its own: fused skip-norms become a sum and a norm (so that every residual
- * sum is an Add), opset-23 RMSNormalization and RotaryEmbedding become the ones every runtime has, reductions take their axes as an input (opset 18). Nothing here changes what the graph computes.
+ * sum is an Add), opset-23 RMSNormalization and RotaryEmbedding become the ones every runtime has, reductions take their axes as an input (opset 18). Nothing here changes what the graph computes,
+ * but for one thing: activations that a file rounds to 8 bits on the way (DynamicQuantizeLinear) are not rounded. A staircase has no
+ * slope; what is differentiated is the model with its weights unpacked.
  */
 import { OnnxError } from '../error';
 import { ProtoReader } from '../proto';
@@ -130,12 +132,26 @@ function canonicalNode(node: OnnxNode, opset: number, tape: Tape): GNode[] {
       same.inputs = [inputs[0], name];
     }
   }
+  if (op === 'DynamicQuantizeLinear') {
+    // x, which stands for (x8 − zero) · scale, as it is: its scale is 1.
+    tape.ints.set('diff.one', [1]);
+    return [plain('Identity', [inputs[0]], node.outputs[0]), plain('Cast', ['diff.one'], node.outputs[1], { to: { int: F32 } })];
+  }
+  if (op === 'MatMulInteger') {
+    // The zero point of the first input went with its rounding; scales are multiplied in by the file's own nodes.
+    const [bytes, zero, weights] = ['bytes', 'zero', 'weights'].map((tag) => `${node.outputs[0]}/diff.${tag}`);
+    const float = (from: string, to: string): GNode => plain('Cast', [from], to, { to: { int: F32 } });
+    const unpacked = inputs[3] ? [float(inputs[1], bytes), float(inputs[3], zero), plain('Sub', [bytes, zero], weights)] : [float(inputs[1], weights)];
+    return [...unpacked, plain('MatMul', [inputs[0], weights], node.outputs[0])];
+  }
   if (op === 'Split' && opset < 18 && inputs.length < 2) {
     same.origin = null;
     same.made = { axis: { int: node.attributes.get('axis')?.i ?? 0 }, num_outputs: { int: node.outputs.length } };
   }
   return [same];
 }
+
+const plain = (op: string, inputs: string[], output: string, made: GNode['made'] = {}): GNode => ({ op, domain: '', inputs, outputs: [output], origin: null, made });
 
 function norm(op: string, inputs: string[], outputs: string[], epsilon: number, axis = -1): GNode {
   const made = { axis: { int: axis }, epsilon: { float: epsilon }, stash_type: { int: 1 } };
