@@ -15,6 +15,8 @@ export interface Taken {
 /** What the worker exposes. */
 export interface OfficeApi {
   summary(id: string): Promise<Summary>;
+  /** A paragraph for a paper, with the versions and devices that were used. */
+  methods(id: string): Promise<string>;
   pack(id: string, figures: Record<string, string>): Promise<Blob>;
   /** @param into the stored study to merge with; null: its own id decides */
   take(bytes: Uint8Array, into: string | null): Promise<Taken>;
@@ -32,8 +34,9 @@ function office(): Remote<OfficeApi> {
   return remote;
 }
 
-export const studyOffice: StudyOffice & Pick<OfficeApi, 'take' | 'bring'> = {
+export const studyOffice: StudyOffice & Pick<OfficeApi, 'methods' | 'take' | 'bring'> = {
   summary: (id) => office().summary(id),
+  methods: (id) => office().methods(id),
   pack: (id, figures = {}) => office().pack(id, figures),
   take: (bytes, into) => office().take(transfer(bytes, [bytes.buffer]), into),
   bring: (files, taken) => office().bring(files, taken),

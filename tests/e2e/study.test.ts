@@ -71,6 +71,11 @@ test('design, run, leave, come back, read, correct, export', async () => {
   expect(summary.cells).toBe(cells.length);
   expect(files['summary.csv'].trim().split('\r\n')).toHaveLength(1 + summary.rows.length);
   expect(files['methods.md']).toMatch(/We evaluated Passage base \(bundled:passage-base.*3 questions of world \(CC0-1\.0[^]*SQuAD v1\.1[^]*Passage Lab \d+\.\d+\.\d+, ONNX Runtime Web \d+\.\d+\.\d+, WASM\./);
+  // the same paragraph by a click
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: 'Copy methods text' }).click();
+  await page.getByText('Copied', { exact: true }).waitFor();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(files['methods.md'].trim());
   const figures = Object.entries(files).filter(([name]) => name.startsWith('figures/'));
   expect(figures.map(([name]) => name)).toEqual(expect.arrayContaining(['figures/en-x-f1.svg', 'figures/en-x-languageAwareF1.svg', 'figures/en-x-errors-Passage-base.svg', 'figures/en-x-pair-Passage-base-Passage-post-trained.svg']));
   const wrong = await page.evaluate(

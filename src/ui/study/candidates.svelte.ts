@@ -67,6 +67,19 @@ class Candidates {
         this.trouble = { code: 'network', message: `Which files ${ref.id} has is not known: ${message}`, hint: 'The study takes what suits the device when it comes to it.' };
       }
     }
+    this.#level(fresh.map((c) => c.ref.id));
+  }
+
+  /** Base against post-trained is a comparison of training, not of rounding: where what suits each differs, both get a file that both have. */
+  #level(fresh: readonly string[]): void {
+    const ticked = this.all.filter((c) => this.ticked.includes(c.ref.id));
+    for (const pair of new Set(ticked.flatMap((c) => c.pair ?? []))) {
+      const ids = ticked.filter((c) => c.pair === pair).map((c) => c.ref.id);
+      const taken = new Set(ids.flatMap((id) => this.dtypes[id] ?? []));
+      if (taken.size < 2 || !ids.every((id) => fresh.includes(id))) continue;
+      const both = (this.offers[ids[0]] ?? []).map((o) => o.dtype).find((d) => ids.every((id) => this.offers[id]?.some((o) => o.dtype === d && o.refused === null)));
+      if (both) this.dtypes = { ...this.dtypes, ...Object.fromEntries(ids.map((id) => [id, [both]])) };
+    }
   }
 
   choose(id: string, dtype: Dtype, on: boolean): void {

@@ -7,11 +7,6 @@ import type { Estimate } from '../../study/stats';
 import { LANGUAGES, type Scenario } from '../../types';
 import { english } from '../words';
 
-declare const __APP_VERSION__: string;
-declare const __ORT_VERSION__: string;
-/** Of this build, for the methods text. */
-export const VERSIONS = { app: __APP_VERSION__, ort: __ORT_VERSION__ };
-
 export const MEASURES = {
   f1: { title: 'F1 (SQuAD v1.1)', of: (r: Row): Estimate | null => r.f1 },
   em: { title: 'Exact match (SQuAD v1.1)', of: (r: Row): Estimate | null => r.em },
