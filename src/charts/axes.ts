@@ -17,7 +17,7 @@ export function yAxis(plot: Box, scale: Scale, theme: Theme, options: { count?: 
   return h(
     'g',
     { class: 'axis axis-y', 'aria-hidden': 'true', 'font-size': SIZE.small, fill: theme.muted },
-    h('path', { d: ticks.map((t) => `M${num(plot.x)},${num(scale(t))}H${num(plot.x + plot.w)}`).join(''), stroke: theme.line, fill: 'none', opacity: 0.7 }),
+    h('path', { d: ticks.map((t) => `M${num(plot.x)},${num(scale(t))}H${num(plot.x + plot.w)}`).join(''), stroke: theme.line, fill: 'none', 'stroke-opacity': 0.7 }),
     options.zero && scale(0) >= plot.y - 0.5 && scale(0) <= plot.y + plot.h + 0.5 ? h('path', { d: `M${num(plot.x)},${num(scale(0))}H${num(plot.x + plot.w)}`, stroke: theme.muted, fill: 'none' }) : null,
     ticks.map((t) => h('text', { x: plot.x - 6, y: scale(t) + 4, 'text-anchor': 'end' }, format(t))),
     options.name ? h('text', { class: 'axis-name', x: 0, y: plot.y - 10, fill: theme.ink }, options.name) : null,

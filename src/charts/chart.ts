@@ -55,6 +55,8 @@ export interface Chart {
   locate(x: number, y: number): Hit | null;
   /** The data of one layer, in the order of the picture: what the arrow keys walk. */
   at?(layer: number): Hit[];
+  /** Layers stand on top of each other, the deepest on top: up and down change the layer, left and right walk its data. Default: the other way. */
+  rows?: boolean;
   /** The lowest and the highest layer with a mark inside a box: what a lasso catches. null when it catches nothing. */
   lasso?(x0: number, y0: number, x1: number, y1: number): [number, number] | null;
 }

@@ -98,9 +98,9 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
     const lastAt = py.reduce((k, v, i) => (Number.isFinite(v) ? i : k), -1);
     return h(
       'g',
-      { class: `path ${on ? 'is-pinned' : 'is-context'}`, 'data-language': s.language, 'data-group': s.group, 'data-slot': s.slot, opacity: on ? null : 0.5, role: 'img', 'aria-label': `${s.name}: ${describe(s, layers, format)}` },
-      s.low && s.high ? h('path', { class: 'spread', d: bandPath(layers, s.low, s.high, x, y), fill: colour, 'fill-opacity': 0.13 }) : null,
-      h('path', { class: 'line', d: linePath(px, py), fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': (s.slot ? (s.slot === 'B' ? '5 3' : '') : style.dash) || null, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
+      { class: `path ${on ? 'is-pinned' : 'is-context'}`, 'data-language': s.language, 'data-group': s.group, 'data-slot': s.slot, role: 'img', 'aria-label': `${s.name}: ${describe(s, layers, format)}` },
+      s.low && s.high ? h('path', { class: 'spread', d: bandPath(layers, s.low, s.high, x, y), fill: colour, 'fill-opacity': on ? 0.13 : 0.065 }) : null,
+      h('path', { class: 'line', d: linePath(px, py), fill: 'none', stroke: colour, 'stroke-opacity': on ? null : 0.5, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': (s.slot ? (s.slot === 'B' ? '5 3' : '') : style.dash) || null, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
       lastAt >= 0 && (s.like ?? s.language) !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: s.slot === 'B' ? theme.background : colour, stroke: s.slot === 'B' ? colour : null }) : null,
       on ? px.map((at, i) => (Number.isFinite(py[i]) ? h('circle', { class: layers[i] === selected ? 'reveal is-lit' : 'reveal', 'data-layer': layers[i], cx: at, cy: py[i], r: 3.5, fill: colour, stroke: theme.background, 'stroke-width': 1.5 }) : null)) : null,
     );

@@ -4,7 +4,7 @@
  */
 import type { LensCell } from '../types';
 import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
-import { h, type SvgNode } from './svg';
+import { h, num, type SvgNode } from './svg';
 import { fit, percent, scriptOf, short, textWidth, tokenText, wordText } from './text';
 import { cssTheme } from './theme';
 
@@ -66,7 +66,7 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
         const word = fit(wordText(t.text), eachTop - (k === 0 ? 42 : 40), SIZE.text);
         const match = f !== undefined && t.id === f.id;
         return [
-          h('text', { class: k === 0 ? lit('row-text', on) : 'reading', 'data-layer': cell.layer, 'data-id': t.id, x: xTop + k * eachTop, y: base, 'font-weight': match ? 700 : null, fill: match ? theme.accent : k === 0 ? theme.ink : theme.muted, opacity: k === 0 ? 0.45 + 0.55 * Math.sqrt(t.p) : null }, word),
+          h('text', { class: k === 0 ? lit('row-text', on) : 'reading', 'data-layer': cell.layer, 'data-id': t.id, x: xTop + k * eachTop, y: base, 'font-weight': match ? 700 : null, fill: match ? theme.accent : k === 0 ? theme.ink : theme.muted, 'fill-opacity': k === 0 ? 0.45 + 0.55 * Math.sqrt(t.p) : null }, word),
           h('text', { class: 'p', x: xTop + k * eachTop + textWidth(word, SIZE.text) + 6, y: base, 'font-size': SIZE.small, fill: theme.muted }, percent(t.p)),
         ];
       }),
@@ -75,7 +75,7 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
         ? null
         : [
             h('rect', { class: 'track', x: xBar, y: y(i) - 0.5, width: barW, height: 1, fill: theme.line }),
-            h('rect', { class: 'mark bar', 'data-layer': cell.layer, x: xBar, y: y(i) - Math.min(5, row * 0.28), width: Math.max(0, barW * clamp01(f.p)), height: 2 * Math.min(5, row * 0.28), fill: isTop ? theme.accent : theme.muted, opacity: isTop ? 1 : 0.6 }),
+            h('rect', { class: 'mark bar', 'data-layer': cell.layer, x: xBar, y: y(i) - Math.min(5, row * 0.28), width: Math.max(0, barW * clamp01(f.p)), height: 2 * Math.min(5, row * 0.28), fill: isTop ? theme.accent : theme.muted, 'fill-opacity': isTop ? null : 0.6 }),
             h('text', { class: 'p', x: xBar + barW + pW, y: base, 'text-anchor': 'end', 'font-size': SIZE.small, fill: isTop ? theme.ink : theme.muted }, percent(f.p)),
             h('text', { class: 'rank', x: xRank, y: base, 'text-anchor': 'end', 'font-size': SIZE.small, 'font-weight': isTop ? 700 : null, fill: isTop ? theme.accent : theme.muted }, rankText(f.rank)),
           ],
@@ -167,6 +167,9 @@ export interface LensGridData {
   shade?: 'top' | 'followed' | 'entropy';
 }
 
+/** Steps of a cell's shade. */
+const SHADES = 20;
+
 /** Layers × positions: each cell names its top token, shaded by probability (or by the followed token's, or by entropy). */
 export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
   const theme = options.theme ?? cssTheme;
@@ -186,29 +189,28 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
   const maxEntropy = Math.max(1e-9, ...data.cells.map((c) => (Number.isFinite(c.entropy) ? c.entropy : 0)));
   const value = (c: LensCell): number => (shade === 'entropy' ? c.entropy / maxEntropy : shade === 'followed' ? (c.followed[follow]?.p ?? 0) : (c.top[0]?.p ?? 0));
   const sel = options.selection ?? {};
-  const cellsOut: SvgNode[] = [];
-  layers.forEach((layer, i) => {
-    const row_: SvgNode[] = [];
+  const box = `h${num(col - 1)}v${num(row - 1)}h${num(1 - col)}z`;
+  const rows = layers.map((layer, i): SvgNode => {
+    // the cells of one shade are one path of their row, and what all words share stands at the row: a grid has a thousand of each
+    const shades: string[] = [];
+    const words: SvgNode[] = [];
+    const mid = top + (i + 0.5) * row + 4;
     data.positions.forEach((p, j) => {
       const c = at.get(layer * 1e6 + p.position);
       if (!c) return;
-      const f = c.followed[follow];
-      const hit = f?.rank === 0;
+      const hit = c.followed[follow]?.rank === 0;
       const x = left + j * col;
-      const yTop = top + i * row;
-      row_.push(
-        h('rect', { class: 'cell', 'data-layer': layer, 'data-token': p.position, x: x + 0.5, y: yTop + 0.5, width: col - 1, height: row - 1, fill: hit ? theme.accent : theme.positive, 'fill-opacity': 0.05 + 0.4 * clamp01(value(c)) }),
-        h('text', { class: 'reading', x: x + col / 2, y: yTop + row / 2 + 4, 'text-anchor': 'middle', 'font-size': SIZE.small, 'font-weight': hit ? 700 : null, fill: theme.ink }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)),
-      );
+      const shade = Math.round(clamp01(value(c)) * SHADES) + (hit ? SHADES + 1 : 0);
+      shades[shade] = `${shades[shade] ?? ''}M${num(x + 0.5)},${num(top + i * row + 0.5)}${box}`;
+      words.push(h('text', { x: x + col / 2, y: mid, 'font-weight': hit ? 700 : null }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)));
     });
-    cellsOut.push(
-      h(
-        'g',
-        { class: 'row', 'data-layer': layer },
-        h('text', { class: lit('tick', layer === sel.layer), 'data-layer': layer, x: left - 8, y: top + i * row + row / 2 + 4, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, String(layer)),
-        row_,
-        h('rect', { class: lit('band outline', layer === sel.layer), 'data-layer': layer, x: left, y: top + i * row, width: col * data.positions.length, height: row, fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 }),
-      ),
+    return h(
+      'g',
+      { class: 'row', 'data-layer': layer },
+      h('text', { class: lit('tick', layer === sel.layer), 'data-layer': layer, x: left - 8, y: mid, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, String(layer)),
+      shades.map((d, k) => h('path', { class: 'cells', d, fill: k > SHADES ? theme.accent : theme.positive, 'fill-opacity': 0.05 + (0.4 * (k % (SHADES + 1))) / SHADES })),
+      h('g', { class: 'readings', 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.ink }, words),
+      h('rect', { class: lit('band outline', layer === sel.layer), 'data-layer': layer, x: left, y: top + i * row, width: col * data.positions.length, height: row, fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 }),
     );
   });
   const heads = data.positions.map((p, j) => [
@@ -222,7 +224,7 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
     options.label ??
     (first === null ? `The ${role} token is nowhere the top reading over ${layers.length} layers and ${where}.` : `The ${role} token is the top reading in ${topCells.length} of ${data.cells.length} cells, first at layer ${first}.`);
   return {
-    svg: frame('lens-grid', { ...options, width }, height, finding, h('g', { class: 'head', 'aria-hidden': 'true' }, heads), cellsOut),
+    svg: frame('lens-grid', { ...options, width }, height, finding, h('g', { class: 'head', 'aria-hidden': 'true' }, heads), rows),
     width,
     height,
     title: options.title ?? `Logit lens, layers × positions, shaded by ${shade === 'entropy' ? 'entropy' : shade === 'followed' ? `the ${role} token’s probability` : 'the top token’s probability'}`,
@@ -248,6 +250,7 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
         const c = at.get(layer * 1e6 + p.position);
         return c ? [hitOf(c, layers.indexOf(layer), j)] : [];
       }),
+    rows: true,
   };
   function hitOf(c: LensCell, i: number, j: number): Hit {
     return { layer: c.layer, token: c.position, x: left + (j + 0.5) * col, y: top + (i + 0.5) * row, text: `${rowLabel(c, follow, role)}; entropy ${short(c.entropy)} nats; ${scriptOf(c.top[0]?.text ?? '')}` };

@@ -35,8 +35,11 @@ const OUTLINE: Record<Exclude<Marker, 'circle'>, [number, number][]> = {
   bar: [[-1.35, -0.42], [1.35, -0.42], [1.35, 0.42], [-1.35, 0.42]], // prettier-ignore
 };
 
+/** What goes round from a circle's leftmost point: the same for all circles of one size. */
+export const ring = (r: number): string => `a${num(r)},${num(r)} 0 1,0 ${num(2 * r)},0a${num(r)},${num(r)} 0 1,0 ${num(-2 * r)},0Z`;
+
 export function markerPath(marker: Marker, x: number, y: number, r: number): string {
-  if (marker === 'circle') return `M${num(x - r)},${num(y)}a${num(r)},${num(r)} 0 1,0 ${num(2 * r)},0a${num(r)},${num(r)} 0 1,0 ${num(-2 * r)},0Z`;
+  if (marker === 'circle') return `M${num(x - r)},${num(y)}${ring(r)}`;
   const points = OUTLINE[marker];
   let d = '';
   for (let i = 0; i < points.length; i++) d += `${i === 0 ? 'M' : 'L'}${num(x + points[i][0] * r)},${num(y + points[i][1] * r)}`;

@@ -16,30 +16,38 @@ const LINE = 27;
 interface Run {
   group: TokenGroup;
   text: string;
+  /** The template's marks are set by themselves: their brackets would be scattered through an Arabic line. */
+  special: boolean;
+}
+interface Line {
+  runs: Run[];
+  /** Without the template's marks, whose Latin letters say nothing of which way the line runs. */
+  plain: string;
 }
 
 /** Runs of one group by visual line: letters that join are never torn into elements of their own within a group. */
-function layOut(tokens: readonly TokenInfo[], width: number): Run[][] {
-  const lines: Run[][] = [[]];
+function layOut(tokens: readonly TokenInfo[], width: number): Line[] {
+  const lines: Line[] = [{ runs: [], plain: '' }];
   let used = 0;
-  for (const { text, group } of tokens) {
+  for (const { text, group, special } of tokens) {
     const shown = text.replace(/\n/g, '↵');
     const w = textWidth(shown, TEXT);
     if (used > 0 && used + w > width) {
-      lines.push([]);
+      lines.push({ runs: [], plain: '' });
       used = 0;
     }
     used += w;
     const line = lines[lines.length - 1];
-    const last = line[line.length - 1];
-    if (last?.group === group) last.text += shown;
-    else line.push({ group, text: shown });
+    const last = line.runs[line.runs.length - 1];
+    if (last?.group === group && last.special === special) last.text += shown;
+    else line.runs.push({ group, text: shown, special });
+    if (!special) line.plain += text;
     if (text.endsWith('\n')) {
-      lines.push([]);
+      lines.push({ runs: [], plain: '' });
       used = 0;
     }
   }
-  return lines.filter((l) => l.length > 0);
+  return lines.filter((l) => l.runs.length > 0);
 }
 
 export function promptText(data: PromptData, options: ChartOptions): Chart {
@@ -67,12 +75,12 @@ export function promptText(data: PromptData, options: ChartOptions): Chart {
   }
   const top = y + 26;
   const height = options.height ?? top + lines.length * LINE;
-  const drawn = lines.map((line, i) => {
-    const rtl = isRtl(line.map((r) => r.text).join(''));
+  const drawn = lines.map(({ runs, plain }, i) => {
+    const rtl = isRtl(plain);
     return h(
       'text',
       { class: 'line', x: rtl ? width : 0, y: top + i * LINE, 'font-size': TEXT, direction: rtl ? 'rtl' : null, 'xml:space': 'preserve' },
-      line.map((r) => h('tspan', { 'data-group': r.group, fill: theme.groups[r.group] }, r.text)),
+      runs.map((r) => h('tspan', { 'data-group': r.group, 'unicode-bidi': rtl && r.special ? 'isolate' : null, direction: rtl && r.special ? 'ltr' : null, fill: theme.groups[r.group] }, r.text)),
     );
   });
   const question = tokens.filter((t) => t.group === 'question');

@@ -8,7 +8,7 @@ import { cumsum } from 'd3-array';
 import { scaleLinear } from 'd3-scale';
 import { GROUPS, type TokenGroup } from '../types';
 import { layerAxis, layerBands, layerTicks, yAxis } from './axes';
-import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
+import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import type { Box } from './labels';
 import { h, linePath, num } from './svg';
 import { fit, short, textWidth, tokenText, wordText } from './text';
@@ -193,12 +193,16 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
     locate(px, py) {
       const i = Math.floor((px - plot.x) / col);
       const l = Math.floor((plot.y + plot.h - py) / row);
-      if (i < 0 || i >= n || l < 0 || l >= rows) return null;
-      const t = data.tokens[i];
-      const m = data.mrd?.[i];
-      return { layer: l, token: i, group: t.group, x: xOf(i) + col / 2, y: yOf(l) + row / 2, text: `“${tokenText(t.text)}” (${GROUP_NAME[t.group]}), layer ${l}: ${short(data.relevance[l * n + i])}${m === null || m === undefined ? '' : `, MRD ${m}`}` };
+      return i < 0 || i >= n || l < 0 || l >= rows ? null : hitOf(l, i);
     },
+    at: (l) => (l >= 0 && l < rows ? data.tokens.map((_, i) => hitOf(l, i)) : []),
+    rows: true,
   };
+  function hitOf(l: number, i: number): Hit {
+    const t = data.tokens[i];
+    const m = data.mrd?.[i];
+    return { layer: l, token: i, group: t.group, x: xOf(i) + col / 2, y: yOf(l) + row / 2, text: `“${tokenText(t.text)}” (${GROUP_NAME[t.group]}), layer ${l}: ${short(data.relevance[l * n + i])}${m === null || m === undefined ? '' : `, MRD ${m}`}` };
+  }
 }
 
 function heatFinding(data: RelevanceData, rows: number, n: number, bad: number): string {
@@ -279,8 +283,11 @@ export function profile(data: ProfileData, options: ChartOptions): Chart {
     table: { columns: ['layer', 'relevance'], rows: values.map((v, l): Cell[] => [l, v]) },
     locate(px, py) {
       if (py < plot.y || py > plot.y + plot.h + 20 || px < plot.x - 8 || px > plot.x + plot.w + 8) return null;
-      const l = Math.max(0, Math.min(layers.length - 1, Math.round(x.invert(px))));
-      return { layer: l, group: data.group, x: x(l), y: py, text: `${data.name}, layer ${l}: ${short(values[l])}` };
+      return { ...hitOf(Math.max(0, Math.min(layers.length - 1, Math.round(x.invert(px))))), y: py };
     },
+    at: (layer) => (layer >= 0 && layer < layers.length ? [hitOf(layer)] : []),
   };
+  function hitOf(l: number): Hit {
+    return { layer: l, group: data.group, x: x(l), y: Number.isFinite(values[l]) ? y(values[l]) : y(0), text: `${data.name}, layer ${l}: ${short(values[l])}` };
+  }
 }

@@ -186,15 +186,16 @@ export const languageColour = (theme: Theme, language: string): string => (isLan
 
 /**
  * The style rules behind the class names, included once by the page and inside every exported SVG.
- * Selection is a matter of classes only (`is-lit`, `is-dim`), so lighting a layer everywhere touches no geometry.
+ * Selection is a matter of classes only (`is-lit`, `is-dim`), so lighting a layer everywhere touches no geometry. What is not lit yet
+ * is not displayed: an opacity of nought would still be laid out, painted and blended in every frame.
  */
 export const CHART_CSS = `
 .chart text { font-variant-numeric: tabular-nums; }
-.chart .band { opacity: 0; pointer-events: none; }
-.chart .band.is-lit { opacity: 1; }
-.chart .mark.is-lit { stroke: ${cssTheme.ink}; stroke-width: 2px; opacity: 1; }
+.chart .band, .chart .reveal { display: none; pointer-events: none; }
+.chart .band.is-lit, .chart .reveal.is-lit { display: inline; }
+.chart .mark.is-lit { stroke: ${cssTheme.ink}; stroke-width: 2px; fill-opacity: 1; }
+.chart .path.is-lit .line { stroke-width: 2.6px; stroke-opacity: 1; }
+.chart .name.is-lit { font-weight: 700; }
 .chart .row-text.is-lit, .chart .tick.is-lit { font-weight: 700; fill: ${cssTheme.ink}; }
 .chart .is-dim, .chart .is-out { opacity: 0.18; }
-.chart .reveal { opacity: 0; }
-.chart .reveal.is-lit { opacity: 1; }
 `.trim();

@@ -8,7 +8,7 @@ import { scaleLinear } from 'd3-scale';
 import type { Language, TokenGroup } from '../types';
 import { caught, frame, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import { placeLabels, type Box, type LabelRequest } from './labels';
-import { markerPath } from './markers';
+import { markerPath, ring } from './markers';
 import { h, linePath, num, type SvgNode } from './svg';
 import { percent, short } from './text';
 import { cssTheme, GROUP_NAME, languageColour, languageStyle } from './theme';
@@ -96,6 +96,9 @@ interface Drawn {
   last: number;
 }
 
+/** How much of its colour the context keeps. */
+const FAINT = 0.42;
+
 const nameOf = (p: TrajectoryPath): string => {
   const who = languageStyle(p.language).name;
   const what = p.token === undefined ? GROUP_NAME[p.group] : `token ${p.token}`;
@@ -151,9 +154,13 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
 
   const taken: Box[] = [];
   // all lines before all dots, so that no path's halo cuts another's marks
-  const marks = [...order.map(drawLine), ...order.map(drawDots)];
-  function identity(path: TrajectoryPath, on: boolean): Record<string, string | number | undefined> {
-    return { 'data-language': path.language, 'data-group': path.group, 'data-token': path.token, 'data-slot': path.slot, opacity: on ? undefined : 0.42 };
+  const marks = [...order.map(drawLine), contextDots(order.filter((d) => !strong(d.path))), ...order.map(drawDots)];
+  function identity(path: TrajectoryPath): Record<string, string | number | undefined> {
+    return { 'data-language': path.language, 'data-group': path.group, 'data-token': path.token, 'data-slot': path.slot };
+  }
+  /** On strokes and fills, not on elements: a see-through element is a layer of its own to blend, and there are hundreds. */
+  function faint(on: boolean): Record<string, number | null> {
+    return { 'fill-opacity': on ? null : FAINT, 'stroke-opacity': on ? null : FAINT };
   }
   function drawLine({ path, px, py, colour }: Drawn): SvgNode {
     const on = strong(path);
@@ -161,10 +168,10 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     const { dash } = languageStyle(path.language);
     return h(
       'g',
-      { class: `path ${on ? 'is-pinned' : 'is-context'}`, ...identity(path, on), role: 'img', 'aria-label': describe(path) },
-      on ? h('path', { class: 'halo', d: line, fill: 'none', stroke: theme.background, 'stroke-width': 4.5, 'stroke-linejoin': 'round', opacity: 0.85 }) : null,
+      { class: `path ${on ? 'is-pinned' : 'is-context'}`, ...identity(path), role: 'img', 'aria-label': describe(path) },
+      on ? h('path', { class: 'halo', d: line, fill: 'none', stroke: theme.background, 'stroke-width': 4.5, 'stroke-linejoin': 'round', 'stroke-opacity': 0.85 }) : null,
       ...strokes(path, line, px, py).map(([d, inside]) =>
-        h('path', { class: inside ? 'line' : 'line is-dim', d, fill: 'none', stroke: colour, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': dash || (path.slot === 'B' ? '1 2' : null), 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
+        h('path', { class: inside ? 'line' : 'line is-dim', d, fill: 'none', stroke: colour, 'stroke-opacity': on ? null : FAINT, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': dash || (path.slot === 'B' ? '1 2' : null), 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
       ),
     );
   }
@@ -182,21 +189,44 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     const style = languageStyle(path.language);
     const dots: SvgNode[] = [];
     for (let i = 0; i < px.length; i++) {
-      if (!Number.isFinite(px[i] + py[i])) continue;
+      const end = i === last || i === first;
+      if (!Number.isFinite(px[i] + py[i]) || !(on || end)) continue;
       const layer = path.layers[i];
       const isLit = selected === layer;
-      const cls = [isLit ? 'mark is-lit' : 'mark', inRange(layer) ? '' : 'is-dim'].filter(Boolean).join(' ');
-      const end = i === last || i === first;
+      const cls = markClass(layer);
       const r = radius(layer, on) + (isLit ? 1.6 : 0) + (i === last && on ? 1.4 : 0);
       const hollow = path.slot === 'B' || i === first;
       dots.push(
         end
-          ? h('path', { class: `${cls} ${i === first ? 'start' : 'end'}`, 'data-layer': layer, d: markerPath(style.marker, px[i], py[i], i === first ? Math.max(r, 3) : r), fill: hollow ? theme.background : colour, stroke: colour, 'stroke-width': 1.3 })
+          ? h('path', { class: `${cls} ${i === first ? 'start' : 'end'}`, 'data-layer': layer, d: markerPath(style.marker, px[i], py[i], i === first ? Math.max(r, 3) : r), fill: hollow ? theme.background : colour, stroke: colour, 'stroke-width': 1.3, ...faint(on) })
           : h('circle', { class: cls, 'data-layer': layer, cx: px[i], cy: py[i], r, fill: hollow ? theme.background : colour, stroke: hollow ? colour : null }),
       );
       if (on) taken.push({ x: px[i] - r, y: py[i] - r, w: 2 * r, h: 2 * r });
     }
-    return h('g', { class: `dots ${on ? 'is-pinned' : 'is-context'}`, ...identity(path, on), 'aria-hidden': 'true' }, dots);
+    return h('g', { class: `dots ${on ? 'is-pinned' : 'is-context'}`, ...identity(path), 'aria-hidden': 'true' }, dots);
+  }
+  /** The context's dots between its ends: those of one layer and colour are one path, so that thirty paths are not a thousand elements. */
+  function contextDots(context: Drawn[]): SvgNode | null {
+    const at = new Map<string, { layer: number; colour: string; hollow: boolean; r: number; round: string; d: string }>();
+    for (const { path, px, py, colour, first, last } of context)
+      for (let i = first + 1; i < last; i++) {
+        if (!Number.isFinite(px[i] + py[i])) continue;
+        const layer = path.layers[i];
+        const hollow = path.slot === 'B';
+        const key = `${layer} ${colour} ${hollow}`;
+        let dots = at.get(key);
+        if (!dots) {
+          const r = radius(layer, false) + (layer === selected ? 1.6 : 0);
+          at.set(key, (dots = { layer, colour, hollow, r, round: ring(r), d: '' }));
+        }
+        dots.d += `M${num(px[i] - dots.r)},${num(py[i])}${dots.round}`;
+      }
+    if (at.size === 0) return null;
+    const dots = [...at.values()].map(({ layer, colour, hollow, d }) => h('path', { class: markClass(layer), 'data-layer': layer, d, fill: hollow ? theme.background : colour, stroke: hollow ? colour : null }));
+    return h('g', { class: 'dots is-context', 'aria-hidden': 'true', ...faint(false) }, dots);
+  }
+  function markClass(layer: number): string {
+    return lit(inRange(layer) ? 'mark' : 'mark is-dim', layer === selected);
   }
 
   // ---- labels: ends first (they name the paths), then starts, then layer numbers where there is room
@@ -263,7 +293,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     return h(
       'g',
       { class: 'axes', 'aria-hidden': 'true', 'font-size': SIZE.small, fill: theme.muted },
-      h('path', { class: 'grid', d: wideX.map((t) => `M${num(sx(t))},${num(plot.y)}V${num(bottom)}`).join('') + wideY.map((t) => `M${num(plot.x)},${num(sy(t))}H${num(plot.x + plot.w)}`).join(''), stroke: theme.line, 'stroke-width': 1, opacity: 0.55, fill: 'none' }),
+      h('path', { class: 'grid', d: wideX.map((t) => `M${num(sx(t))},${num(plot.y)}V${num(bottom)}`).join('') + wideY.map((t) => `M${num(plot.x)},${num(sy(t))}H${num(plot.x + plot.w)}`).join(''), stroke: theme.line, 'stroke-width': 1, 'stroke-opacity': 0.55, fill: 'none' }),
       wideX.map((t) => h('text', { x: sx(t), y: bottom + 14, 'text-anchor': 'middle' }, short(t))),
       wideY.map((t) => h('text', { x: plot.x - 4, y: sy(t) - 4, 'text-anchor': 'start' }, short(t))),
       h('text', { class: 'axis-name', x: plot.x + plot.w, y: height - 6, 'text-anchor': 'end', fill: theme.ink }, `${word(data.axes[0])} →`),

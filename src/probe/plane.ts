@@ -12,7 +12,7 @@ export interface PlaneRequest {
   centroids: { question: StatePath; answer: StatePath } | null;
   /** A plane that came with a record, in place of a fit. */
   held: Basis | null;
-  /** Signs that a link asks for, 'p' or 'm' per axis; null: as fitted. */
+  /** Signs that a link, a record or the reader asks for, 'p' or 'm' per axis; null: as fitted. */
   signs: string | null;
 }
 
@@ -32,8 +32,7 @@ export function fitPlane(request: PlaneRequest): Plane {
   const basis = held ?? fit(request);
   const points = [...paths, ...guests].map((p) => project(basis, p));
   const own = points[0] ? signsOf(points[0]) : 'pp';
-  // a plane that came with its record stands as it is
-  const signs = held ? own : (request.signs ?? own);
+  const signs = request.signs ?? own;
   const turn = [0, 1].map((k) => signs[k] !== own[k]);
   if (!turn[0] && !turn[1]) return { basis, id: basis.id, signs: own, points };
   const axes = basis.axes.map((v, i) => (turn[Math.floor(i / dim) % 2] ? -v : v));

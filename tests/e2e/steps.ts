@@ -24,7 +24,7 @@ export async function axe(page: Page): Promise<string[]> {
   if (!(await page.evaluate(() => 'axe' in window))) {
     await page.evaluate(await readFile(resolve(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8'));
   }
-  // pictures come one a frame, and with each its buttons wake up; colours in motion are judged at rest
+  // a picture is drawn once its width is known, and its buttons wake up with it; colours in motion are judged at rest
   await page.waitForFunction(() => !document.querySelector('.plot[aria-busy=true]'));
   await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getTiming().iterations !== Infinity).map((a) => a.finished)));
   return page.evaluate(async () => {

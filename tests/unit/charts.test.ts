@@ -24,6 +24,7 @@ import {
   trajectory,
   trajectoryDomain,
   type Chart,
+  type Hit,
 } from '../../src/charts';
 import type { TokenInfo } from '../../src/types';
 import { alignment, errors, f1Matrix, lens, pair, patch, relevance, scatter, twelve } from '../fixtures/charts/data';
@@ -178,8 +179,36 @@ describe('marks', () => {
     expect(svg).toMatch(/x="360"[^>]* direction="rtl"[^>]*><tspan data-group="question"[^>]*>أين وُلد برونو؟<\/tspan>/);
     expect(chart.table.rows).toHaveLength(tokens.length);
     expect(chart.finding).toContain('4 question');
+    // a mark of the template before it does not turn an Arabic line round
+    expect(renderToString(promptText({ tokens: [token('<|user|>', 'template', 2), token('من بين', 'context', 5)] }, { width: 360, theme }).svg)).toContain('direction="rtl"');
     // nothing is lost, nothing is torn
     expect([...svg.matchAll(/<tspan[^>]*>([^<]*)<\/tspan>/g)].map((m) => m[1]).join('')).toBe(tokens.map((t) => t.text.replace('\n', '↵').replace('<', '&lt;').replace('>', '&gt;')).join(''));
+  });
+  it('every fact that a pointer is told lies on the arrow keys’ way', () => {
+    const size = { width: 500 };
+    const cells = [...lens(12, 40), ...lens(12, 41)];
+    const charts: Chart[] = [
+      trajectory(pair, size),
+      layerCurves(alignment, size),
+      patchCurves(patch, size),
+      lensColumn({ cells: lens() }, size),
+      lensGrid({ cells, positions: [40, 41].map((position) => ({ position, text: '?' })) }, size),
+      phaseStrip({ layers: 12, question: 5, answer: 9, evidence: 'relevance', tracks }, size),
+      relevanceHeatmap(relevance(44), size),
+      profile({ name: 'Paris', values: [...patch.series[1].effect.slice(0, 5), NaN], mrd: 3 }, size),
+    ];
+    for (const chart of charts) {
+      const fact = (h: Hit): string => `${h.layer} ${h.token} ${h.text}`;
+      const walked = new Set(Array.from({ length: 40 }, (_, l) => chart.at?.(l) ?? []).flatMap((hits) => hits.map(fact)));
+      const told = new Set<string>();
+      for (let x = 0; x < chart.width; x += 4)
+        for (let y = 0; y < chart.height; y += 4) {
+          const hit = chart.locate(x, y);
+          if (hit) told.add(fact(hit));
+        }
+      expect(told.size, chart.title).toBeGreaterThan(5);
+      expect([...told].filter((f) => !walked.has(f)), chart.title).toEqual([]);
+    }
   });
   it('every chart is drawn of nothing without NaN', () => {
     const none: Chart[] = [

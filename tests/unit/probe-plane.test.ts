@@ -31,8 +31,10 @@ describe('a plane', () => {
         expect([...y]).toEqual([...own.points[i].y].map((v) => -v));
       });
       // the turned basis, taken over as a record's, draws the same points again
-      const again = fitPlane(request({ kind, held: turned.basis, signs: own.signs }));
-      expect(again.points).toEqual(turned.points);
+      expect(fitPlane(request({ kind, held: turned.basis })).points).toEqual(turned.points);
+      expect(fitPlane(request({ kind, held: turned.basis, signs: other })).points).toEqual(turned.points);
+      // and is mirrored where that is asked for
+      expect(fitPlane(request({ kind, held: turned.basis, signs: own.signs })).points).toEqual(own.points);
     }
   });
   it('signs asked for are the same in a run that differs a little, and its paths lie close by', () => {

@@ -3,13 +3,15 @@ import type { Selection } from '../../charts/chart';
 
 const KEYS = ['layer', 'token', 'language'] as const;
 
+/** No element says so of itself; '' is a language, of text in none that is named. */
+const NONE = 'none';
+
 export function light(host: HTMLElement, selection: Selection, range: readonly [number, number] | null = null): void {
-  for (const key of KEYS) {
-    const want = selection[key];
-    for (const el of host.querySelectorAll<SVGElement>(`[data-${key}]`)) {
-      el.classList.toggle('is-lit', want !== null && want !== undefined && el.dataset[key] === String(want));
-    }
-  }
+  // only what changes is touched: a picture has a thousand elements, a layer of it a few dozen
+  const of = (key: (typeof KEYS)[number], want: string | number): Element[] => [...host.querySelectorAll(`[data-${key}="${CSS.escape(String(want))}"]`)];
+  const on = new Set(KEYS.flatMap((key) => of(key, selection[key] ?? NONE)));
+  for (const el of host.querySelectorAll('.is-lit')) if (!on.has(el)) el.classList.remove('is-lit');
+  for (const el of on) el.classList.add('is-lit');
   for (const el of host.querySelectorAll<SVGElement>('.is-out')) el.classList.remove('is-out');
   if (!range) return;
   for (const el of host.querySelectorAll<SVGElement>('[data-layer]:not(.band, .reveal)')) {

@@ -133,6 +133,12 @@ class Plane {
     return drawn ? { basis: drawn.id, signs: [drawn.signs[0] === 'm' ? -1 : 1, drawn.signs[1] === 'm' ? -1 : 1] } : {};
   }
 
+  /** Turns one axis round: which way it runs is arbitrary, and a reader may want two pictures to run alike. */
+  mirror(axis: 0 | 1): void {
+    const { drawn } = this;
+    if (drawn) view.basis = { id: drawn.id, signs: [...drawn.signs].map((s, k) => (k !== axis ? s : s === 'm' ? 'p' : 'm')).join('') };
+  }
+
   /** How far a run's paths lie from those of another run of the same, as a share of the plot. */
   distance(there: Probe, here: Probe): number | null {
     const basis = this.drawn?.basis;

@@ -25,7 +25,7 @@ export interface View {
   projection: BasisKind;
   /** Ids of the tokens pinned in the lens. */
   pins: number[];
-  /** The plane that a link or a record asks for: its id, and the signs of its axes ('p' or 'm' each). What is drawn: plane.svelte.ts. */
+  /** The plane that a link, a record or the reader asks for: its id, and the signs of its axes ('p' or 'm' each). What is drawn: plane.svelte.ts. */
   basis: { id: string; signs: string } | null;
   /** Layers of a lassoed range, inclusive; null: all. */
   range: [number, number] | null;

@@ -1,8 +1,9 @@
 /**
  * What the page costs a reader's hand at the largest case it promises to keep fluid: a record of twelve languages × 36 layers × 600 tokens,
  * opened in the built page by its own import; then layers, hovers, projections and tabs, each as a reader does it. Counted are the main
- * thread's tasks (scripts, style, layout, paint) in the browser's own trace, by thread time and not by the clock. Judged is the longest
- * task of an interaction, the longest that the page does not answer; all its tasks together, over as many frames as it takes, stand beside.
+ * thread's tasks (scripts, style, layout, paint) in the browser's own trace, by thread time and not by the clock. Judged are all tasks of
+ * an interaction together, over as many frames as it takes; the longest one, during which the page does not answer, stands beside. A view
+ * that is opened for the first time is drawn, one that is come back to is not: both are told.
  */
 import type { Browser, Page } from 'playwright-core';
 import { visit } from '../../harness';
@@ -16,14 +17,20 @@ export async function measureView(browser: Browser, url: string, repetitions: nu
   const { page, errors, close } = await visit(browser, url, { metered: true });
   try {
     await page.setViewportSize({ width: 1440, height: 900 });
-    await page.getByRole('button', { name: 'Share, save, open' }).click();
-    await page.locator('dialog input[type=file]').setInputFiles({ name: 'large.zip', mimeType: 'application/zip', buffer: Buffer.from(largeRecord()) });
-    await page.getByText('Recorded with Benchmark fixture').waitFor({ timeout: 60_000 });
-    await page.locator('svg.chart-trajectory [data-language=tr]').first().waitFor({ timeout: 60_000 });
+    const file = { name: 'large.zip', mimeType: 'application/zip', buffer: Buffer.from(largeRecord()) };
+    const open = async (): Promise<void> => {
+      await page.getByRole('button', { name: 'Share, save, open' }).click();
+      await page.locator('dialog input[type=file]').setInputFiles(file);
+      await page.getByText('Recorded with Benchmark fixture').waitFor({ timeout: 60_000 });
+      await page.locator('svg.chart-trajectory [data-language=tr]').first().waitFor({ timeout: 60_000 });
+      await rest(page);
+    };
+    await open();
     const rows: Row[] = [];
-    for (const [what, act] of interactions(page)) {
+    for (const { what, act, before } of interactions(page, open)) {
       await browser.startTracing(page, { categories: ['toplevel', 'blink.user_timing', '__metadata'] });
       for (let i = 0; i < repetitions + 2; i++) {
+        await before?.(i);
         await mark(page, `begin ${i}`);
         await act(i);
         await rest(page);
@@ -32,7 +39,7 @@ export async function measureView(browser: Browser, url: string, repetitions: nu
       // the first two warm what later ones reuse
       const costs = costsOf(JSON.parse((await browser.stopTracing()).toString()) as Trace).slice(2);
       const [longest, all] = [p95(costs.map((c) => c.longest)), p95(costs.map((c) => c.all))];
-      rows.push(row('page', 'page', what, { lab: `longest task ${ms(longest)}`, other: `all of it ${ms(all)}`, ratio: 'p95', target: `≤ ${BUDGET} ms`, reached: longest <= BUDGET }));
+      rows.push(row('page', 'page', what, { lab: `all of it ${ms(all)}`, other: `longest task ${ms(longest)}`, ratio: 'p95', target: `≤ ${BUDGET} ms`, reached: all <= BUDGET }));
     }
     if (errors.length) throw new Error(errors[0]);
     return rows;
@@ -80,7 +87,15 @@ const rest = (page: Page): Promise<void> =>
       }),
   );
 
-function interactions(page: Page): [string, (i: number) => Promise<void>][] {
+interface Interaction {
+  what: string;
+  act: (i: number) => Promise<void>;
+  /** Done each time before it, and not counted. */
+  before?: (i: number) => Promise<void>;
+}
+
+/** @param open the record anew: nothing of it is drawn but what is on show */
+function interactions(page: Page, open: () => Promise<void>): Interaction[] {
   const slider = page.getByRole('slider', { name: /^Layer/ });
   const hover = async (selector: string, i: number): Promise<void> => {
     const box = await page.locator(selector).first().boundingBox();
@@ -88,6 +103,11 @@ function interactions(page: Page): [string, (i: number) => Promise<void>][] {
     await page.mouse.move(box.x + box.width * (0.1 + 0.8 * ((i * 0.37) % 1)), Math.max(box.y, 0) + Math.min(box.height, 400) * (0.1 + 0.8 * ((i * 0.61) % 1)));
   };
   const tab = async (name: string): Promise<void> => page.evaluate((name) => [...document.querySelectorAll<HTMLElement>('[role=tab]')].find((t) => t.textContent === name)?.click(), name);
+  const toTabs = (): Promise<void> => page.evaluate(() => document.querySelector('[role=tablist]')?.scrollIntoView());
+  const tabs = ['Layer curves', 'Prompt', 'Logit lens'].flatMap((name): Interaction[] => [
+    { what: `tab: ${name}, for the first time`, before: () => open().then(toTabs).then(() => rest(page)), act: () => tab(name) },
+    { what: `tab: ${name}, and back`, before: toTabs, act: (i) => tab(i % 2 ? 'Two phases' : name) },
+  ]);
   /** Until the new picture stands, which a worker is asked for first. */
   const projection = (kind: string): Promise<void> =>
     page.evaluate(async (kind) => {
@@ -100,13 +120,11 @@ function interactions(page: Page): [string, (i: number) => Promise<void>][] {
       await drawn;
     }, kind);
   return [
-    ['nothing at all (what measuring itself costs)', async () => undefined],
-    ['layer slider, one step', async (i) => (i === 0 ? slider.focus() : page.keyboard.press(i % 37 < 18 ? 'ArrowLeft' : 'ArrowRight'))],
-    ['hover over 36 paths × 37 layers', (i) => hover('svg.chart-trajectory', i)],
-    ['hover over the lens', (i) => hover('svg.chart-lens-column', i)],
-    ['projection change (fit in a worker), 36 paths', (i) => projection(['layer-pca', 'plane', 'joint-pca'][i % 3])],
-    ['tab: layer curves of 12 languages', async (i) => (i % 2 ? tab('Layer curves') : tab('Two phases'))],
-    ['tab: prompt of 600 tokens', async (i) => (i % 2 ? tab('Prompt') : tab('Two phases'))],
-    ['tab: lens grid', async (i) => (i % 2 ? tab('Logit lens') : tab('Two phases'))],
+    { what: 'nothing at all (what measuring itself costs)', act: async () => undefined },
+    { what: 'layer slider, one step', act: async (i) => (i === 0 ? slider.focus() : page.keyboard.press(i % 37 < 18 ? 'ArrowLeft' : 'ArrowRight')) },
+    { what: 'hover over 36 paths × 37 layers', act: (i) => hover('svg.chart-trajectory', i) },
+    { what: 'hover over the lens', act: (i) => hover('svg.chart-lens-column', i) },
+    { what: 'projection change (fit in a worker), 36 paths', act: (i) => projection(['layer-pca', 'plane', 'joint-pca'][i % 3]) },
+    ...tabs,
   ];
 }
