@@ -45,13 +45,20 @@ async function open(page: Page, buffer: Buffer): Promise<void> {
 /** A page that loads no model by itself. */
 const quiet = (browser: Browser): Promise<Visit> => visit(browser, served.url, { metered: true });
 
-/** A view with everything a link can say: a second model, a projection, a range of layers, a zoom, a layer. */
+/** A view with everything a link can say: a second model, a projection, mirrored, a range of layers, a zoom, a layer. */
 async function rich(page: Page): Promise<void> {
   await ready(page);
   await questionIn(page).selectOption('ru');
   await ask(page);
   await english(page);
   await page.getByLabel('Projection').selectOption('layer-pca');
+  const across = async (): Promise<number[]> => (await points(page)).filter((_, i) => i % 2 === 0);
+  const before = await across();
+  await page.getByRole('button', { name: 'Mirror left and right' }).click();
+  const mirrored = await across();
+  // what was far left is far right: the points and their mirror images lie about one line
+  const sums = mirrored.map((x, i) => x + before[i]);
+  expect(Math.max(...sums) - Math.min(...sums)).toBeLessThan(0.1);
   await page.getByLabel('From layer').first().selectOption('2');
   await page.getByLabel('To layer').first().selectOption('6');
   await page.getByRole('button', { name: 'Zoom in' }).first().click();
@@ -60,6 +67,8 @@ async function rich(page: Page): Promise<void> {
   await page.getByRole('combobox', { name: /as model B/ }).selectOption('bundled:passage-base');
   await page.locator('#panel svg.chart').first().waitFor({ timeout: 120_000 });
 }
+/** What A minus B shows, in words: of the question alignment too, which needs both models' English question. */
+const parting = async (page: Page): Promise<string> => (await page.getByRole('figure', { name: 'Where they part: A minus B' }).locator('.finding').textContent()) ?? '';
 const both = async (page: Page): Promise<string[]> => [await picture(page), await picture(page, '#panel svg.chart')];
 
 test('view → link → view, with a second model, a range, a projection and a zoom; the same link comes out again', async () => {
@@ -86,11 +95,14 @@ test('record → file → import is the same view, both models, without one bein
   const first = await visit(plain, served.url);
   await rich(first.page);
   const drawn = await both(first.page);
+  const parted = await parting(first.page);
+  expect(parted).toContain('question alignment differs most at layer');
   const file = await savedRecord(first.page);
   await first.close();
   const second = await quiet(plain);
   await open(second.page, file);
   expect(await both(second.page)).toEqual(drawn);
+  expect(await parting(second.page)).toBe(parted);
   expect(await second.page.getByRole('slider', { name: /^Layer/ }).inputValue()).toBe('4');
   expect(second.errors).toEqual([]);
   await second.close();

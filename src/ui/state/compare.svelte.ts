@@ -101,15 +101,13 @@ class Compare {
     return lab;
   }
 
-  /** B as a record has it; its further languages may follow, one call each. */
-  put(probe: Probe): void {
-    if (!run.shown) return;
-    const { main } = run.shown;
-    const id = probe.model.card.ref.id;
-    const known = this.wanted === id ? (this.probes[key(id, this.make, main)] ?? []) : [];
-    this.wanted = id;
-    if (!known.length) this.make = { dtype: probe.model.dtype, device: probe.model.device };
-    this.probes = { ...this.probes, [key(id, this.make, main)]: [...known, probe] };
+  /** B as a record has it: its probe of what A shows now, and of the same in English where that was asked. */
+  put(probes: Probe[]): void {
+    const [first] = probes;
+    if (!run.shown || !first) return;
+    this.wanted = first.model.card.ref.id;
+    this.make = { dtype: first.model.dtype, device: first.model.device };
+    this.probes = { ...this.probes, [key(this.wanted, this.make, run.shown.main)]: probes };
   }
 
   /** Gives B's memory back. */

@@ -95,9 +95,9 @@ class Records {
     this.opened = first.probe;
     plane.hold(record.basis, first.probe, record.view.groups ?? []);
     run.show({ source: 'recorded', main: first.probe, others: rest.filter((r) => r.slot === 'A').map((r) => r.probe) });
-    const b = rest.find((r) => r.slot === 'B');
-    if (b) compare.put(b.probe);
-    for (const r of [first, b]) if (r) restore(r);
+    const b = rest.filter((r) => r.slot === 'B');
+    if (b.length) compare.put(b.map((r) => r.probe));
+    for (const r of [first, ...b.slice(0, 1)]) restore(r);
     restoreSets(record.sets ?? []);
     if (!choose) return;
     const { ask } = first.probe;
@@ -123,7 +123,7 @@ class Records {
     if (!shown) return null;
     const { makeRecord } = await import('../../share/record');
     const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
-    const both = compare.b ? [...runs, { slot: 'B' as const, probe: compare.b, ...recorded(compare.b, 'B') }] : runs;
+    const both = [...runs, ...compare.all.map((probe) => ({ slot: 'B' as const, probe, ...recorded(probe, 'B') }))];
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
     return makeRecord(both, { view: { ...viewState(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null, sets: recordedSets() });
   }
