@@ -206,6 +206,17 @@ test('the first screen of a laptop shows the picture', async () => {
   await ready(page);
   const box = await picture.boundingBox();
   expect((900 - (box?.y ?? 900)) / (box?.height ?? 1)).toBeGreaterThan(0.7);
+
+  // the slider goes along with pictures by layer, and with nothing else
+  const slider = async (): Promise<number> => (await page.getByRole('slider', { name: /^Layer/ }).boundingBox())?.y ?? NaN;
+  const toEnd = (): Promise<void> => page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  await page.getByRole('tab', { name: 'Layer curves' }).click();
+  await page.getByRole('figure', { name: 'How the states grow' }).scrollIntoViewIfNeeded();
+  expect(await slider()).toBeGreaterThan(0);
+  await page.getByRole('tab', { name: 'Study' }).click();
+  await page.getByRole('button', { name: /study/i }).first().waitFor();
+  await toEnd();
+  expect(await slider()).toBeLessThan(0);
   await close();
 });
 
@@ -229,7 +240,7 @@ test('the prompt as a table and as a file; readings of the lens pinned and follo
   const pins = page.getByRole('region', { name: 'Pin a reading' });
   const followed = page.getByRole('figure', { name: /^The followed words/ });
   // the grid's own run, made when the tab is opened
-  await page.locator('svg.chart-lens-grid [data-token]').nth(8).waitFor({ timeout: 60_000 });
+  await page.locator('svg.chart-lens-grid text[data-token]').nth(4).waitFor({ timeout: 60_000 });
   const before = (await csvOf(page, /^The followed words/))[0];
   const free = pins.locator('ul').first().getByRole('button').filter({ hasNotText: before[1].replace(/“|”.*/g, '') }).first();
   const word = (await free.locator('bdi').textContent()) ?? '';
