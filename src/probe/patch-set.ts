@@ -26,6 +26,14 @@ export interface PatchSet extends SetState {
   items: PatchItem[];
 }
 
+/** In logits. Below this two runs hardly differ, and a share of the difference is a share of noise. [O] */
+export const LEAST_DIFFERENCE = 0.5;
+
+/** The pairs that means are taken over: their answers begin differently, and their runs differ by enough to be shared. */
+export function telling(items: readonly PatchItem[]): PatchItem[] {
+  return items.filter((i) => i.contrast === 'answers' && Math.abs(i.clean.difference - i.corrupted.difference) >= LEAST_DIFFERENCE);
+}
+
 export interface PairWish {
   set?: string;
   contextLanguage: Language;

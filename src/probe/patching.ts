@@ -125,9 +125,9 @@ export function effect(patched: number, corrupted: number, clean: number, unmove
   return (patched - corrupted) / whole;
 }
 
-/** Whether two runs' logits are the same to the last bit; NaN is the same as nothing. */
+/** Whether two runs' logits are the same to the last bit, the sign of a zero included; NaN is the same as nothing. */
 export function sameLogits(x: ArrayLike<number>, y: ArrayLike<number>): boolean {
-  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  for (let i = 0; i < x.length; i++) if (!Object.is(x[i], y[i]) || Number.isNaN(x[i])) return false;
   return x.length === y.length;
 }
 
@@ -143,6 +143,7 @@ export interface SweepResult {
   flips: Uint8Array;
   /** [groups, layers]: 1 when that cell was run: a stopped sweep keeps what it has. */
   done: Uint8Array;
+  /** Of the runs beside the group that stands first; those of other groups are cut elsewhere and may round otherwise. */
   clean: Reading;
   corrupted: Reading;
 }

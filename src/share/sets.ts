@@ -1,6 +1,7 @@
 /** Relevance and patching over many items as part of a record: what is kept, whether it fits together, and its means as rows of a table. Pure. */
-import type { PatchSet } from '../probe/patch-set';
+import { telling, type PatchSet } from '../probe/patch-set';
 import { patchCurves } from '../probe/patching';
+import { MRD_THRESHOLD } from '../probe/phases';
 import { summary, type RelevanceSet } from '../probe/relevance-set';
 
 /** The items themselves are kept: means, spread, depths, flips and stability follow from them, for any threshold. */
@@ -28,14 +29,13 @@ const only = (values: (string | undefined)[]): string => (new Set(values).size =
 
 /** Slot, model, passage in, question in, layer, measure, of what, value: as the curves of one run. */
 export function setRows({ slot, set }: RecordedSet): Cell[][] {
-  const asks = set.items.map((item) => item.ask);
-  const model = set.provenance?.model ?? '';
-  const head = [slot, model, only(asks.map((a) => a.contextLanguage)), only(asks.map((a) => a.questionLanguage))];
+  const items = set.kind === 'patch-set' ? telling(set.items) : set.items;
+  const languages = [only(items.map((i) => i.ask.contextLanguage)), only(items.map((i) => i.ask.questionLanguage))];
+  const n = `over ${items.length} item${items.length === 1 ? '' : 's'}`;
   const rows: Cell[][] = [];
-  const n = `over ${set.items.length} item${set.items.length === 1 ? '' : 's'}`;
-  const add = (layer: number | null, measure: string, of: string, value: number, languages = head): void => void rows.push([...languages, layer, measure, of, finite(value)]);
+  const add = (layer: number | null, measure: string, of: string, value: number, asked: Cell[] = languages): void => void rows.push([slot, set.provenance?.model ?? '', ...asked, layer, measure, of, finite(value)]);
   if (set.kind === 'patch-set') {
-    for (const { group, mean, sd, flips, flippable } of patchCurves(set.items))
+    for (const { group, mean, sd, flips, flippable } of patchCurves(telling(set.items)))
       set.layers.forEach((layer, k) => {
         add(layer, `patching effect ${n}: mean`, group, mean[k]);
         add(layer, `patching effect ${n}: sd`, group, sd[k]);
@@ -51,13 +51,16 @@ export function setRows({ slot, set }: RecordedSet): Cell[][] {
         add(layer, `${measure} ${n}: mean`, group, value);
         add(layer, `${measure} ${n}: sd`, group, sd[layer]);
       });
-  for (const depths of [{ ...all, languages: head }, ...byLanguage.map((c) => ({ ...c, languages: [slot, model, c.contextLanguage ?? '', c.questionLanguage ?? ''] }))]) {
-    for (const [group, { mean, sd }] of [['question', depths.question], ['answerSpan', depths.answer]] as const) {
-      add(null, 'MRD in layers: mean', group, mean, depths.languages);
-      add(null, 'MRD in layers: sd', group, sd, depths.languages);
+  const mrd = `MRD at ${MRD_THRESHOLD * 100} %, in layers`;
+  const ofAll = { ...all, contextLanguage: languages[0], questionLanguage: languages[1] };
+  for (const { question, answer, stability, contextLanguage, questionLanguage } of byLanguage.length > 1 ? [ofAll, ...byLanguage] : [ofAll]) {
+    const asked = [contextLanguage, questionLanguage];
+    for (const [group, { mean, sd }] of [['question', question], ['answerSpan', answer]] as const) {
+      add(null, `${mrd}: mean`, group, mean, asked);
+      add(null, `${mrd}: sd`, group, sd, asked);
     }
-    add(null, 'phasing stability', '', depths.stability.stability, depths.languages);
-    add(null, 'question before answer span, share of items', '', depths.stability.ordered, depths.languages);
+    add(null, 'phasing stability', '', stability.stability, asked);
+    add(null, 'question before answer span, share of items', '', stability.ordered, asked);
   }
   return rows;
 }

@@ -66,7 +66,8 @@ describe('patching plans', () => {
     expect(effect(2, 1, 3)).toBe(0.5);
     expect(effect(2, 1, 1)).toBeNull();
     expect([effect(1, 1, 1), effect(1, 1, 1, true), effect(1, 1, 3)]).toEqual([null, 0, 0]);
-    expect([sameLogits([1, -0], [1, 0]), sameLogits([1, NaN], [1, NaN]), sameLogits([1], [1, 2]), sameLogits([1, 2], [1, 2.0000001])]).toEqual([true, false, false, false]);
+    expect([sameLogits([1, -0], [1, 0]), sameLogits([1, NaN], [1, NaN]), sameLogits([1], [1, 2]), sameLogits([1, 2], [1, 2.0000001])]).toEqual([false, false, false, false]);
+    expect(sameLogits([1, -0, -3], [1, -0, -3])).toBe(true);
     expect(readDifference([0, 5, 2], 1, 2)).toEqual({ difference: 3, top: 1 });
   });
 });

@@ -24,7 +24,11 @@ const sweeps = (): PatchSet => ({
     index: 0, ask: ask('i0', 'de'), cleanAsk: ask('i1', 'de'), a: { id: 1, text: 'a' }, b: { id: 2, text: 'b' }, contrast: 'answers', layers: [0, 2],
     groups: [{ group: 'question', match: 'last' }, { group: 'readout', match: 'each' }], absent: ['answerSpan'],
     effects: Float32Array.of(0.5, NaN, 0, 1), differences: Float32Array.of(1, 2, 3, 4), flips: Uint8Array.of(1, 0, 0, 1), done: Uint8Array.of(1, 1, 1, 1),
-    clean: { difference: 4, top: 1 }, corrupted: { difference: NaN, top: 2 },
+    clean: { difference: 4, top: 1 }, corrupted: { difference: 1, top: 2 },
+  }, {
+    index: 1, ask: ask('i1', 'th'), cleanAsk: ask('i0', 'th'), a: { id: 1, text: 'a' }, b: { id: 2, text: 'b' }, contrast: 'answers', layers: [0, 2],
+    groups: [], absent: ['question', 'readout'], effects: new Float32Array(0), differences: new Float32Array(0), flips: new Uint8Array(0), done: new Uint8Array(0),
+    clean: { difference: 1, top: 1 }, corrupted: { difference: NaN, top: -1 },
   }],
 });
 const record = (): LabRecord =>
@@ -64,9 +68,10 @@ describe('sets in records', () => {
     const of = (measure: string, what: string): string[] => rows.filter((r) => r[5] === measure && r[6] === what).map((r) => `${r[0]} ${r[3]} ${r[4]} ${r[7]}`.trim());
     expect(of('relevance over 2 items: mean', 'question')).toEqual(['A  0 1', 'A  1 0.5', 'A  2 0']);
     expect(of('relevance over 2 items: sd', 'question')).toEqual(['A  0 1', 'A  1 0.5', 'A  2 0']);
-    expect(of('MRD in layers: mean', 'question')).toEqual(['A   0.5', 'A de  1', 'A th  0']);
+    expect(of('MRD at 95 %, in layers: mean', 'question')).toEqual(['A   0.5', 'A de  1', 'A th  0']);
     // the second item has no finite depth of its answer span
     expect(of('phasing stability', '')).toEqual(['A   1', 'A de  1', 'A th']);
+    // the second pair has nothing that could be shared out
     expect(of('patching effect over 1 item: mean', 'question')).toEqual(['B de 0 0.5', 'B de 2']);
     expect(of('patching over 1 item: flips', 'readout')).toEqual(['B de 0 0', 'B de 2 1']);
   });
