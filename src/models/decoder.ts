@@ -4,7 +4,7 @@
  *
  * Ids go in and come out here; text is `prompting.ts`, bytes of the graph are `src/onnx`.
  */
-import { LAB_OUTPUTS, labFeeds, readLens, type Lab as Instruments, type LabRequest, type LensReading, type Patch } from '../onnx';
+import { LAB_INPUTS, LAB_OUTPUTS, labFeeds, readLens, type Lab as Instruments, type LabRequest, type LensReading, type Patch } from '../onnx';
 import { LabError, throwIfAborted } from '../runtime/errors';
 import type { Tensor } from '../runtime/ort';
 import { Session, takeFloats, takeInts, type Port, type SessionSource } from '../runtime/session';
@@ -67,6 +67,9 @@ export interface Trace {
 const PAST = /^past_key_values\.\d+\.(key|value)$/;
 /** What the lens may take for a moment: enough for one position through 30 layers of a 150k vocabulary. */
 const LENS_BYTES = 128 * 2 ** 20;
+/** Where a run can make several steps, it makes as many as fit in so many milliseconds: a cancel and the reader's eye wait no longer. */
+const RUN_MS = 48;
+const MOST_STEPS = 16;
 const KNOWN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep'];
 
 export class Decoder {
@@ -75,6 +78,8 @@ export class Decoder {
   private readonly pastPorts: Port[];
   private readonly has: Record<'attention_mask' | 'position_ids' | 'num_logits_to_keep', boolean>;
   private readonly presentNames: string[];
+  /** What a decoding step took last time. */
+  private stepMs: number | null = null;
   private readonly prefixes = new WeakMap<DecoderPrefix, Past>();
 
   private constructor(
@@ -139,14 +144,18 @@ export class Decoder {
     try {
       for (;;) {
         throwIfAborted(options.signal);
-        const step = await this.step(feed, past);
-        past = step.past;
+        const began = performance.now();
+        const made = await this.step(feed, past, prefillMs === 0 ? 1 : this.stepsAtOnce(room - out.length), options.stopIds);
+        past = made.past;
         if (prefillMs === 0) prefillMs = performance.now() - started;
-        if (options.stopIds.includes(step.next)) return done('eos');
-        out.push(step.next);
-        if (options.onToken?.(step.next)) return done('eos');
-        if (out.length >= room) return done('length');
-        feed = [step.next];
+        else this.stepMs = (performance.now() - began) / made.tokens.length;
+        for (const token of made.tokens) {
+          if (options.stopIds.includes(token)) return done('eos');
+          out.push(token);
+          if (options.onToken?.(token)) return done('eos');
+          if (out.length >= room) return done('length');
+        }
+        feed = made.tokens.slice(-1);
         await breath.take();
       }
     } finally {
@@ -290,19 +299,28 @@ export class Decoder {
     return this.session.dispose();
   }
 
-  /** One forward pass and the token it chooses. Takes `past` over: it is disposed of, whatever happens. */
-  private async step(ids: readonly number[], past: Past): Promise<{ next: number; past: Past }> {
-    const choice = this.instruments ? LAB_OUTPUTS.next : 'logits';
+  private stepsAtOnce(most: number): number {
+    if (!this.instruments?.loop || this.stepMs === null) return 1;
+    return Math.max(1, Math.min(most, MOST_STEPS, Math.floor(RUN_MS / this.stepMs)));
+  }
+
+  /**
+   * A forward pass over `ids` and the token it chooses; more passes over what was chosen, up to `steps` or one of `stop`, where
+   * the graph is a loop. Takes `past` over: it is disposed of, whatever happens.
+   */
+  private async step(ids: readonly number[], past: Past, steps = 1, stop: readonly number[] = []): Promise<{ tokens: number[]; past: Past }> {
+    const { instruments } = this;
+    const choice = instruments?.loop ? LAB_OUTPUTS.tokens : instruments ? LAB_OUTPUTS.next : 'logits';
     let out: Record<string, Tensor>;
     try {
-      out = await this.session.run(this.feeds(ids, past, { rows: [ids.length - 1] }), [choice, ...this.presentNames]);
+      out = await this.session.run(this.feeds(ids, past, { rows: [ids.length - 1], steps, stop }), [choice, ...this.presentNames]);
     } finally {
       disposePast(past);
     }
     const tensors: Record<string, Tensor> = {};
     for (const port of this.pastPorts) tensors[port.name] = out[presentOf(port.name)];
-    const next = this.instruments ? (await takeInts(out[choice]))[0] : argMaxLast(await takeFloats(out[choice]), out[choice].dims);
-    return { next, past: { length: past.length + ids.length, tensors } };
+    const tokens = instruments ? Array.from(await takeInts(out[choice])) : [argMaxLast(await takeFloats(out[choice]), out[choice].dims)];
+    return { tokens, past: { length: past.length + ids.length + tokens.length - 1, tensors } };
   }
 
   private feeds(ids: readonly number[], past: Past, request: LabRequest): Record<string, Tensor> {
@@ -314,7 +332,7 @@ export class Decoder {
     if (this.has.position_ids) feeds['position_ids'] = session.int64(Array.from({ length: n }, (_, i) => past.length + i), [1, n]);
     // Zero asks for all positions, among which `lab.rows` chooses; an untouched graph is asked for the last ones only.
     if (this.has.num_logits_to_keep) feeds['num_logits_to_keep'] = session.int64([this.instruments ? 0 : n - request.rows[0]], []);
-    if (this.instruments) Object.assign(feeds, this.isSilentStep(n, request) ? this.silentStep() : this.labTensors(request));
+    if (this.instruments) Object.assign(feeds, this.isSilentStep(n, request) ? this.silentStep(request) : this.labTensors(request));
     return feeds;
   }
 
@@ -322,10 +340,11 @@ export class Decoder {
     return n === 1 && request.rows.length === 1 && !request.positions?.length && !request.lens && !request.patches?.length;
   }
 
-  /** The lab's feeds of every decoding step are the same few empty tensors. */
-  private silentStep(): Record<string, Tensor> {
+  /** The lab's feeds of every decoding step are the same few empty tensors; how many steps, and where to stop, is said anew. */
+  private silentStep({ steps = 1, stop = [] }: LabRequest): Record<string, Tensor> {
     this.silent ??= this.labTensors({ rows: [0] });
-    return this.silent;
+    if (!this.instruments?.loop) return this.silent;
+    return { ...this.silent, [LAB_INPUTS.steps]: this.session.int64([steps], []), [LAB_INPUTS.stop]: this.session.int64(stop) };
   }
   private silent: Record<string, Tensor> | null = null;
 

@@ -21,6 +21,7 @@ export { GraphEdit } from './edit';
 export { externalise } from './externalise';
 export { instrument } from './instrument';
 export type { InstrumentOptions } from './instrument';
+export { inLoop } from './loop';
 export { makePrecise } from './precise';
 export { readModel } from './read';
 export { findResidual } from './residual';

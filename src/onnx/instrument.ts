@@ -34,7 +34,7 @@ const TO_END = 2 ** 31 - 1;
 
 /** Returns the instrumented file. Weights inside `model.bytes` are copied along: move them out first (externalise.ts). */
 export function instrument(model: OnnxModel, residual: Residual, options: InstrumentOptions = {}): { bytes: Uint8Array; lab: Lab } {
-  const lab: Lab = { layers: residual.layers, width: residual.width, topK: options.topK ?? 10, patch: options.patch ?? true };
+  const lab: Lab = { layers: residual.layers, width: residual.width, topK: options.topK ?? 10, patch: options.patch ?? true, loop: false };
   const edit = new GraphEdit(model);
   const rewired = new Map<number, Uint8Array>();
   edit.input(IN.positions, INT64, ['lab_n']);

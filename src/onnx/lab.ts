@@ -24,6 +24,10 @@ export const LAB_INPUTS = {
   lensStates: 'lab.lens_states',
   /** int64 [t], t ≥ 1 when the lens is on: followed token ids. */
   lensTokens: 'lab.lens_tokens',
+  /** int64 [], ≥ 1: most decoding steps of this run; only in a loop (loop.ts). */
+  steps: 'lab.steps',
+  /** int64 [s]: token ids after which no further step is made; only in a loop. */
+  stop: 'lab.stop',
 } as const;
 
 export const LAB_OUTPUTS = {
@@ -35,6 +39,8 @@ export const LAB_OUTPUTS = {
   lensIds: 'lab.lens_ids',
   /** float32 [1, c, topK + 2 + 2t]: top-K logits | log-sum-exp | entropy in nats | t logits | t ranks (0 = top). */
   lens: 'lab.lens',
+  /** int64 [steps made]: the token of the last row, step by step; only in a loop. */
+  tokens: 'lab.tokens',
 } as const;
 
 /** What `instrument` put into the graph. */
@@ -47,6 +53,8 @@ export interface Lab {
   topK: number;
   /** Whether the graph takes patches (`lab.patch_at.{l}` int64 [p, 2], `lab.patch_states.{l}` float32 [p, width], for every l). */
   patch: boolean;
+  /** Whether one run can make several decoding steps (`inLoop`). */
+  loop: boolean;
 }
 
 export interface LabTensor {
@@ -75,6 +83,9 @@ export interface LabRequest {
     tokens?: readonly number[];
   };
   patches?: readonly Patch[];
+  /** In a loop: most decoding steps of this run (default 1), and the token ids that end it sooner. Several steps leave all else silent. */
+  steps?: number;
+  stop?: readonly number[];
 }
 
 const NONE = new BigInt64Array(0);
@@ -107,6 +118,10 @@ export function labFeeds(lab: Lab, request: LabRequest): Record<string, LabTenso
     // One unused token keeps every lens tensor non-empty: reductions over nothing are not dependable on every device.
     [LAB_INPUTS.lensTokens]: int64(lens?.tokens?.length ? lens.tokens : [0]),
   };
+  if (lab.loop) {
+    feeds[LAB_INPUTS.steps] = { ...int64([request.steps ?? 1]), dims: [] };
+    feeds[LAB_INPUTS.stop] = int64(request.stop ?? []);
+  } else if ((request.steps ?? 1) !== 1) throw new RangeError('steps: this graph makes one step a run');
   if (!lab.patch) {
     if (request.patches?.length) throw new RangeError('patches: this graph was instrumented without patch inputs');
     return feeds;

@@ -3,11 +3,13 @@ import { OnnxError } from './error';
 import { GraphEdit } from './edit';
 import { externalise } from './externalise';
 import { instrument } from './instrument';
+import { inLoop } from './loop';
 import type { Lab } from './lab';
 import { makePrecise } from './precise';
 import { readModel } from './read';
 import { findResidual } from './residual';
 import type { OnnxValueInfo } from './types';
+import { FLOAT16 } from './write';
 
 export interface PrepareOptions {
   /** `num_hidden_layers` of config.json. The graph is refused (opaque) when it shows another count. */
@@ -18,6 +20,11 @@ export interface PrepareOptions {
   patch?: boolean;
   /** For the CPU: patch inputs of 16-bit graphs that round nothing while they are silent (instrument.ts); default false. */
   halvesInFloat?: boolean;
+  /**
+   * For the CPU: several decoding steps in one run (loop.ts); default false. Not of 16-bit graphs: which Casts the CPU inserts into them
+   * and takes out again depends on where their nodes stand, and a body rounds elsewhere.
+   */
+  loop?: boolean;
   /** Run 4-bit products on float activations instead of int8 ones (accuracy_level 4 → 1); default false. */
   precise?: boolean;
 }
@@ -67,7 +74,9 @@ export function prepareModel(bytes: Uint8Array, options: PrepareOptions = {}): P
     opaque: null,
   };
   try {
-    return { ...prepared, ...instrument(model, findResidual(model, options.layers), options) };
+    const { bytes: instrumented, lab } = instrument(model, findResidual(model, options.layers), options);
+    const loop = options.loop && [...model.graph.initializers.values()].every(({ dataType }) => dataType !== FLOAT16);
+    return { ...prepared, ...(loop ? { bytes: inLoop(readModel(instrumented)), lab: { ...lab, loop: true } } : { bytes: instrumented, lab }) };
   } catch (error) {
     if (!(error instanceof OnnxError) || error.code !== 'unsupported') throw error;
     return { ...prepared, opaque: error.message };

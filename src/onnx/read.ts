@@ -253,7 +253,8 @@ function readDimension(bytes: Uint8Array, range: ByteRange): number | string | n
   return out;
 }
 
-function children(bytes: Uint8Array, range: ByteRange, field: number): ByteRange[] {
+/** The sub-messages of a message that stand under one field number. */
+export function children(bytes: Uint8Array, range: ByteRange, field: number): ByteRange[] {
   const out: ByteRange[] = [];
   const r = new ProtoReader(bytes, range);
   while (r.next()) if (r.field === field && r.wire === BYTES) out.push(r.range());

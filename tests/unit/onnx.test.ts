@@ -19,7 +19,7 @@ describe.each(fixtureNames())('%s', (name) => {
   const layers = points - 1;
   const vocab = logits.dims[1];
   // As the page prepares a file for WASM.
-  const prepared = prepareModel(model.bytes, { layers: model.config.num_hidden_layers, halvesInFloat: true });
+  const prepared = prepareModel(model.bytes, { layers: model.config.num_hidden_layers, halvesInFloat: true, loop: true });
   // Goldens of quantised files are made with float activations: int8 ones are rounded differently by every build.
   const precise = prepareModel(model.bytes, { layers: model.config.num_hidden_layers, precise: true });
   const lab = prepared.lab!;
@@ -28,7 +28,7 @@ describe.each(fixtureNames())('%s', (name) => {
 
   it('is understood', () => {
     expect(prepared.opaque).toBeNull();
-    expect(lab).toMatchObject({ layers, width: dim });
+    expect(lab).toMatchObject({ layers, width: dim, loop: !/16$/.test(name) });
     expect(prepared.bytes.length).toBeLessThan(200_000 + model.bytes.length / 10);
   });
 
@@ -54,9 +54,31 @@ describe.each(fixtureNames())('%s', (name) => {
     if (name.endsWith('/model')) expect(written).toEqual(greedy);
   });
 
+  it.runIf(lab.loop)('several steps in one run are those steps one by one, and end at a stop token', async () => {
+    const session = await open(prepared.bytes, external);
+    const cache = Object.fromEntries(inputs.filter((i) => i.name.startsWith('past')).map((i) => [i.name, i.name.replace('past_key_values', 'present')]));
+    const first = await run(session, model, inputs, ids, labFeeds(lab, { rows: [n - 1] }));
+    const token = Number(first['lab.tokens'].data[0]);
+    expect(token).toBe(Number(first['lab.next'].data[0]));
+    const one: number[] = [];
+    let last = first;
+    for (let step = 0; step < 6; step++) {
+      last = await run(session, model, inputs, [step === 0 ? token : one[step - 1]], labFeeds(lab, { rows: [0] }), last);
+      one.push(Number(last['lab.next'].data[0]));
+    }
+    const all = await run(session, model, inputs, [token], labFeeds(lab, { rows: [0], steps: 6 }), first);
+    expect(Array.from(all['lab.tokens'].data as BigInt64Array, Number)).toEqual(one);
+    expect(maxDifference(floats(all.logits), floats(last.logits))).toBe(0);
+    for (const present of Object.values(cache)) expect(all[present].dims).toEqual(last[present].dims);
+
+    const stopped = await run(session, model, inputs, [token], labFeeds(lab, { rows: [0], steps: 6, stop: [vocab + 1, one[2]] }), first);
+    const made = one.indexOf(one[2]) + 1;
+    expect(Array.from(stopped['lab.tokens'].data as BigInt64Array, Number)).toEqual(one.slice(0, made));
+  });
+
   it('hidden states are those of the reference', async () => {
     const session = await open(precise.bytes, [...model.external, ...(precise.selfPath ? [{ path: precise.selfPath, data: model.bytes }] : [])]);
-    const out = await run(session, model, inputs, ids, labFeeds(lab, { rows: [n - 1], positions: range(n) }));
+    const out = await run(session, model, inputs, ids, labFeeds(precise.lab!, { rows: [n - 1], positions: range(n) }));
     const got = floats(out['lab.hidden']);
     expect(out['lab.hidden'].dims).toEqual([points, n, dim]);
     for (let row = 0; row < points * n; row++) {
