@@ -25,7 +25,7 @@ RUNS = HERE / "runs"
 MODELS = HERE.parent / "public" / "models"
 # name, run folder, stage, what files. Comparisons use q4, which all have; the rest is chosen to keep the repository small
 SERIES = [
-    ("passage-base", RUNS / "base", "base", ["fp16", "q4"]),
+    ("passage-base", RUNS / "parallel", "base", ["fp16", "q4"]),
     ("passage-post-1", RUNS / "post" / "checkpoint-1", "checkpoint", ["q4"]),
     ("passage-post-2", RUNS / "post" / "checkpoint-2", "checkpoint", ["q4"]),
     ("passage-post-3", RUNS / "post" / "checkpoint-3", "checkpoint", ["q4"]),

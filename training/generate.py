@@ -150,15 +150,27 @@ def parallel_lines(rng: Random, languages: list[str], most: int = 8) -> tuple[st
     return paragraph, lines
 
 
+def question_grid(rng: Random, people: int = 8, relations: int = 6) -> list[tuple[str, str]]:
+    """(relation, person) pairs of a small grid: every question has neighbours that differ from it in the person or the relation alone."""
+    return [(r, s) for r in rng.sample(ALL_RELATIONS, relations) for s in rng.sample(KNOWN_PEOPLE, people)]
+
+
+def questions_side_by_side(rng: Random, grid: list[tuple[str, str]], most: int = 16) -> tuple[str | None, list[tuple[str, int]]]:
+    """-> (a paragraph that stands before, or None; questions of the grid, each with its place in the grid), in any language and wording."""
+    paragraph = write_context(rng, rng.choice(LANGUAGES), choose_facts(rng, rng.randint(3, 4))).text if rng.random() < 0.5 else None
+    asked = [rng.randrange(len(grid)) for _ in range(most)]
+    return paragraph, [(ask(rng.choice(LANGUAGES), (*grid[i], ""), rng.randrange(3)), i) for i in asked]
+
+
 # ---- post-training: a context and questions on it ------------------------------------------------------------------
 
 
 def pick_context_language(rng: Random, languages: list[str]) -> str:
-    return "en" if rng.random() < 0.25 else rng.choice(languages)
+    return "en" if rng.random() < 0.15 else rng.choice(languages)
 
 
 def pick_question_language(rng: Random, context_language: str, languages: list[str]) -> str:
-    return context_language if rng.random() < 0.2 else rng.choice(languages)
+    return context_language if rng.random() < 0.35 else rng.choice(languages)
 
 
 def post_training_example(rng: Random, facts: tuple[int, int], questions: int, languages: list[str]) -> tuple[str, list[tuple[str, str]]]:

@@ -1,8 +1,8 @@
 """Trains one of the bundled pair's stages; writes a resumable checkpoint every few minutes.
 
-    python training/train.py pretrain --minutes 40           # → training/runs/base
-    python training/train.py posttrain --minutes 60          # → training/runs/post (with checkpoints between)
-    python training/train.py parallel --minutes 16           # → training/runs/parallel, a trial: see README.md
+    python training/train.py pretrain --minutes 12               # → training/runs/base
+    python training/train.py parallel --level 11 --minutes 15    # → training/runs/parallel, pre-training's second leg
+    python training/train.py posttrain --minutes 45              # → training/runs/post (with checkpoints between)
 
 Post-training packs many questions onto one context: each question sees the context and itself, and its positions go on
 from the context's end, so every question is exactly what inference will see, at the price of one context.
@@ -21,7 +21,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from lookup_init import lay_down_lookup
-from generate import parallel_lines, post_training_example, pretraining_document
+from generate import parallel_lines, post_training_example, pretraining_document, question_grid, questions_side_by_side
 
 RUNS = Path(__file__).parent / "runs"
 BASE_CONFIG = dict(
@@ -100,6 +100,16 @@ class Packer:
                 rows.append((t, branch, len(head) + 1 + i, weight))
         return rows
 
+    def side_by_side_example(self, rng: Random, grid: list[tuple[str, str]]):
+        """Questions in many languages, each of which sees the paragraph before it, if any, and itself; nothing in them is predicted.
+        Every token carries its question's place in the grid."""
+        paragraph, questions = questions_side_by_side(rng, grid)
+        head = [self.bos, *(self.encode(paragraph + "\n") if paragraph else ())]
+        rows = [(t, 0, i, 0.0, -1) for i, t in enumerate(head)]
+        for branch, (text, place) in enumerate(questions, 1):
+            rows += [(t, branch, len(head) + i, 0.0, place) for i, t in enumerate(self.encode(text))]
+        return rows
+
     def copy_example(self, rng: Random):
         """Random tokens and what comes back of them: a run repeated, or pairs looked up again in another order. Text alone took
         far too long to teach looking things up; a few hundred steps of this do."""
@@ -118,7 +128,8 @@ class Packer:
         return rows
 
     def batch(self, rng: Random, rows: int, example):
-        """-> ids, positions, mask (True = may look), weights of the *next* token; [rows, length] (mask [rows, 1, length, length])."""
+        """-> ids, positions, mask (True = may look), the *next* token and its weight, the sentence each token is part of (-1: none)
+        and that sentence's meaning; [rows, length] (mask [rows, 1, length, length])."""
         shape = (rows, self.length)
         ids = torch.full(shape, self.pad)
         pos = torch.zeros(shape, dtype=torch.long)
@@ -126,6 +137,8 @@ class Packer:
         branch = torch.zeros(shape, dtype=torch.long)
         target = torch.full(shape, self.pad)
         weight = torch.zeros(shape)
+        sentence = torch.full(shape, -1)
+        meaning = torch.full(shape, -1)
         spare = None
         for r in range(rows):
             at, d = 0, 0
@@ -147,6 +160,9 @@ class Packer:
                 n = len(e)
                 ids[r, at : at + n], branch[r, at : at + n], pos[r, at : at + n] = t[:, 0], t[:, 1], t[:, 2]
                 doc[r, at : at + n] = d
+                if len(e[0]) > 4:
+                    meaning[r, at : at + n] = torch.tensor([x[4] for x in e])
+                    sentence[r, at : at + n] = torch.where(meaning[r, at : at + n] < 0, -1, (r * 64 + d) * 64 + t[:, 1])
                 # predict the next token of the same branch (the first token of a branch is not predicted from the one before it in memory)
                 same = t[1:, 1] == t[:-1, 1]
                 target[r, at : at + n - 1] = t[1:, 0]
@@ -159,7 +175,27 @@ class Packer:
             (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
         )
         mask |= torch.eye(self.length, dtype=torch.bool)  # padding looks at itself, so that no row of the softmax is empty
-        return ids, pos, mask[:, None], target, weight
+        return ids, pos, mask[:, None], target, weight, sentence, meaning
+
+
+# The layer at which questions that mean the same are drawn together: three blocks below the readout, which needs their words.
+MEET_AT = 5
+
+
+def meeting_loss(states: torch.Tensor, sentence: torch.Tensor, meaning: torch.Tensor, temperature: float = 0.07) -> torch.Tensor:
+    """Supervised contrastive loss (Khosla et al. 2020) over the mean states of the sentences: states [rows, length, width] of one
+    layer; sentences of one meaning are each other's positives, all others negatives."""
+    at = sentence >= 0
+    _, which = sentence[at].unique(return_inverse=True)
+    n = int(which.max()) + 1
+    sums = torch.zeros(n, states.shape[-1]).index_add(0, which, states[at].float())
+    means = torch.nn.functional.normalize(sums / torch.bincount(which, minlength=n)[:, None], dim=-1)
+    of = torch.zeros(n, dtype=torch.long).scatter(0, which, meaning[at])
+    itself = torch.eye(n, dtype=torch.bool)
+    log = (means @ means.T / temperature).masked_fill(itself, -1e4).log_softmax(-1)
+    positive = (of[:, None] == of[None]) & ~itself
+    share = positive.sum(-1)
+    return -((log * positive).sum(-1)[share > 0] / share[share > 0]).mean()
 
 
 # Post-training begins with one language and short contexts, and adds a language whenever the answers' first tokens are right often enough.
@@ -182,7 +218,7 @@ def main():
     ap.add_argument("stage", choices=["pretrain", "parallel", "posttrain"])
     ap.add_argument("--minutes", type=float, default=40)
     ap.add_argument("--tokenizer", default=str(RUNS / "tokenizer"))
-    ap.add_argument("--from", dest="start", help="a checkpoint to start from; post-training starts from the base model")
+    ap.add_argument("--from", dest="start", help="a checkpoint to start from; default: what the stage before left")
     ap.add_argument("--out")
     ap.add_argument("--level", type=int, default=0, help="post-training: how far along the curriculum to begin (11: all languages)")
     ap.add_argument("--rows", type=int, default=12, help="more steps beat larger ones")
@@ -199,7 +235,7 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     tok = AutoTokenizer.from_pretrained(args.tokenizer)
-    before = None if args.stage == "pretrain" else "base"
+    before = {"pretrain": None, "parallel": "base", "posttrain": "parallel"}[args.stage]
     start = args.start or (before and str(RUNS / before))
     if start:
         model = LlamaForCausalLM.from_pretrained(start, attn_implementation="sdpa", dtype=torch.float32)
@@ -246,6 +282,7 @@ def main():
     forward = torch.compile(model.model) if args.compile else model.model
     last_save = time.time()
     losses: list[float] = []
+    meetings: list[float] = []
     while True:
         began = time.time()
         progress = used / 60 / args.minutes
@@ -259,7 +296,7 @@ def main():
             languages = CURRICULUM[: level + 1]
         if post:
             top = min(10, 4 + (level + 1) // 2)
-            ids, pos, mask, target, weight = packer.batch(
+            batch = packer.batch(
                 rng, args.rows, lambda r: packer.post_example(r, (3, top), 8 + r.randrange(7), 0.03, languages)
             )
         elif args.stage == "parallel":
@@ -267,24 +304,36 @@ def main():
                 sort = r.random()
                 return packer.parallel_example(r, languages) if sort < 0.7 else packer.pre_example(r, (2, 6)) if sort < 0.9 else packer.copy_example(r)
 
-            ids, pos, mask, target, weight = packer.batch(rng, args.rows, any_example)
+            grid = question_grid(rng)
+            side = args.rows // 3
+            parts = (
+                packer.batch(rng, args.rows - side, any_example),
+                packer.batch(rng, side, lambda r: packer.side_by_side_example(r, grid)),
+            )
+            batch = tuple(torch.cat(p) for p in zip(*parts))
         else:
             top = min(6, 3 + int(progress / 0.3 * 3))
             copies = max(0.1, 0.6 - progress * 2)
-            ids, pos, mask, target, weight = packer.batch(
+            batch = packer.batch(
                 rng, args.rows, lambda r: packer.copy_example(r) if r.random() < copies else packer.pre_example(r, (2, top))
             )
+        ids, pos, mask, target, weight, sentence, meaning = batch
         lr = args.lr * schedule(progress, 0.01 if post else 0.03)
         for o in optimizers:
             for g in o.param_groups:
                 g["lr"] = lr
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = forward(input_ids=ids, position_ids=pos, attention_mask=mask).last_hidden_state
+            run = forward(input_ids=ids, position_ids=pos, attention_mask=mask, output_hidden_states=args.stage == "parallel")
+            hidden = run.last_hidden_state
             wanted = weight > 0
             logits = model.lm_head(hidden[wanted])
         loss_each = torch.nn.functional.cross_entropy(logits.float(), target[wanted], reduction="none")
         w = weight[wanted]
         loss = (loss_each * w).sum() / w.sum()
+        if args.stage == "parallel":
+            meeting = meeting_loss(run.hidden_states[MEET_AT], sentence, meaning)
+            meetings.append(meeting.item())
+            loss = loss + 0.3 * meeting
         for o in optimizers:
             o.zero_grad(set_to_none=True)
         loss.backward()
@@ -299,7 +348,10 @@ def main():
         losses.append(loss.item())
         if step % 50 == 0:
             row = {"step": step, "minutes": round(used / 60, 2), "loss": round(sum(losses) / len(losses), 4), "right": round(recent, 4), "level": level, "lr": round(lr, 6)}
+            if meetings:
+                row["meeting"] = round(sum(meetings) / len(meetings), 4)
             losses.clear()
+            meetings.clear()
             print(json.dumps(row), flush=True)
             log.write(json.dumps(row) + "\n")
             log.flush()
