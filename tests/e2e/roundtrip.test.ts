@@ -41,6 +41,8 @@ async function open(page: Page, buffer: Buffer): Promise<void> {
   await openShare(page);
   await page.locator('dialog input[type=file]').setInputFiles({ name: 'r.zip', mimeType: 'application/zip', buffer });
   await page.getByText('Recorded with').waitFor();
+  // the picture of before is gone before that of the record is there
+  await page.waitForFunction(() => document.querySelector('svg.chart-trajectory') && !document.querySelector('.plot[aria-busy=true]'));
 }
 /** A page that loads no model by itself. */
 const quiet = (browser: Browser): Promise<Visit> => visit(browser, served.url, { metered: true });
