@@ -14,7 +14,8 @@ export default defineConfig({
           environment: 'node',
           testTimeout: 300_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Every file brings its own server and browser; two of them keep two cores busy.
+          maxWorkers: 2,
         },
       },
       {
@@ -24,7 +25,8 @@ export default defineConfig({
           environment: 'node',
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Every file brings its own server and browser; two of them keep two cores busy.
+          maxWorkers: 2,
         },
       },
     ],

@@ -122,10 +122,12 @@ export interface Visit {
 export interface VisitOptions {
   /** A connection on which the page waits for a click before it loads a model. */
   metered?: boolean;
+  /** Without the service worker: what passes through one may escape the test's own stand-in for a foreign host. */
+  withoutOffline?: boolean;
 }
 
 export async function visit(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visit> {
-  const context = await browser.newContext();
+  const context = await browser.newContext({ serviceWorkers: options.withoutOffline ? 'block' : 'allow' });
   if (options.metered) await context.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
   const page = await context.newPage();
   const foreign: string[] = [];

@@ -137,7 +137,7 @@ const XQUAD = process.env['XQUAD_DIR'] ?? join(import.meta.dirname, '../../../sh
 const missing = !existsSync(join(XQUAD, 'xquad.en.json'));
 if (missing) console.warn(`skipped: ${XQUAD} is not here, so XQuAD is not fetched in the page`);
 test.skipIf(missing)('XQuAD is fetched on a click, checked, kept, and shown with its licence; a wrong file is refused', async () => {
-  const { page, context, foreign, close } = await visit(browser, served.url, { metered: true });
+  const { page, context, foreign, close } = await visit(browser, served.url, { metered: true, withoutOffline: true });
   const host = 'https://raw.githubusercontent.com/';
   let damage = true;
   await context.route(`${host}**`, async (route) => {
