@@ -1,13 +1,13 @@
 /** What the mechanism's views show, as fields of a link: a link reopens the same map and the same sweep. Read with checks, never with trust. */
 import type { RelevanceRule, RelevanceTarget } from '../probe/relevance';
-import { isLanguage, LIMITS, whole, type MechanismView } from './view';
+import { isLanguage, LIMITS, SET_SIZES, whole, type MechanismView, type SetOver } from './view';
 
 const RULES: readonly RelevanceRule[] = ['attnlrp', 'cp-lrp', 'gradient'];
 /** Most generated tokens that a target may lie behind. */
 const MOST_GENERATED = 1000;
 const MOST_TEXT = 60;
 
-/** Fields `rr` rule, `rt` target (`first`, `at3`, `gold`, `sum`, `diff`, `diff2`), `ra` and `rb` the two tokens of a difference (`#id` or text), `pc` clean run, `pm` match. */
+/** Fields `rr` rule, `rt` target (`first`, `at3`, `gold`, `sum`, `diff`, `diff2`), `ra` and `rb` the two tokens of a difference (`#id` or text), `pc` clean run, `pm` match, `rs` and `ps` maps and sweeps over many items (`20`, `50,all`, `20,all,en`). */
 export function readMechanism(field: (key: string) => string | undefined, remarks: string[]): MechanismView | undefined {
   const out: MechanismView = {};
   const rule = field('rr');
@@ -31,7 +31,19 @@ export function readMechanism(field: (key: string) => string | undefined, remark
   const match = field('pm');
   if (match === 'last' || match === 'mean') out.match = match;
   else if (match !== undefined) remarks.push('How groups of unequal length meet is not understood; last token onto last token is taken.');
+  const [maps, sweeps] = [readOver(field('rs'), remarks), readOver(field('ps'), remarks)];
+  if (maps) out.maps = maps;
+  if (sweeps) out.sweeps = sweeps;
   return Object.keys(out).length > 0 ? out : undefined;
+}
+
+function readOver(text: string | undefined, remarks: string[]): SetOver | null {
+  if (text === undefined) return null;
+  const [count, ...flags] = text.slice(0, 40).split(',');
+  const items = SET_SIZES.find((n) => String(n) === count);
+  if (!items || flags.some((f) => f !== 'all' && f !== 'en')) remarks.push('Over how many items is not understood and was left out.');
+  else return { items, languages: flags.includes('all') ? 'all' : 'asked', ...(flags.includes('en') ? { clean: 'en' } : {}) };
+  return null;
 }
 
 function readTarget(text: string, a: string | undefined, b: string | undefined, remarks: string[]): RelevanceTarget | null {
@@ -55,7 +67,7 @@ function readToken(text: string | undefined, remarks: string[]): number | string
 export function writeMechanism(view: MechanismView | undefined): [string, string][] {
   const out: [string, string][] = [];
   if (!view) return out;
-  const { rule, target, clean, match } = view;
+  const { rule, target, clean, match, maps, sweeps } = view;
   if (rule) out.push(['rr', rule]);
   if (target) {
     const behind = 'index' in target && target.index ? String(target.index) : '';
@@ -64,5 +76,7 @@ export function writeMechanism(view: MechanismView | undefined): [string, string
   }
   if (clean) out.push(['pc', `${clean.item},${clean.language}`]);
   if (match) out.push(['pm', match]);
+  for (const [key, over] of [['rs', maps], ['ps', sweeps]] as const)
+    if (over) out.push([key, [over.items, ...(over.languages === 'all' ? ['all'] : []), ...(over.clean ? [over.clean] : [])].join()]);
   return out;
 }

@@ -13,6 +13,19 @@ export interface MechanismView {
   /** Set where a sweep was on show: the question whose states were put in. */
   clean?: { item: string; language: Language };
   match?: 'last' | 'mean';
+  /** Set where maps over many items were on show. */
+  maps?: SetOver;
+  /** Set where sweeps over many items were on show. */
+  sweeps?: SetOver;
+}
+
+/** How many items a set takes; which languages: the asked one, or all eleven in turn. */
+export const SET_SIZES = [20, 50, 100, 200] as const;
+export interface SetOver {
+  items: (typeof SET_SIZES)[number];
+  languages: 'asked' | 'all';
+  /** Sweeps: the clean question is the English one; left out, another in the same language. */
+  clean?: 'en';
 }
 
 export interface ViewState {

@@ -33,7 +33,7 @@ test('relevance is computed on a click, patching stands beside it', async () => 
   await page.getByText('Attribution is not causation: patching beside it is the causal check').waitFor();
   await page.getByRole('button', { name: 'Compute relevance' }).click();
   await page.locator('#panel svg.chart-relevance').waitFor({ timeout: 60_000 });
-  await page.locator('#panel svg.chart-phase-strip').waitFor();
+  await page.locator('#panel svg.chart-phase-strip:visible').waitFor();
   expect(await page.locator('#panel svg.chart-relevance .group-mrd').count()).toBeGreaterThan(0);
   const mark = async (): Promise<string | null> => page.locator('#panel svg.chart-relevance .group-mrd[data-group=question]').getAttribute('data-layer');
   const before = Number(await mark());
@@ -112,6 +112,33 @@ test('a link reopens the same map, a record shows it without a model', async () 
   expect(await finding(third.page)).toBe(said);
   expect(await third.page.getByRole('button', { name: 'Compute relevance' }).isDisabled()).toBe(true);
   await third.close();
+});
+
+test('what was taken over many items is taken again from a link', async () => {
+  const first = await visit(browser, served.url);
+  await ready(first.page);
+  const strip = (page: Page) => page.getByRole('figure', { name: 'Two phases over 20 items' });
+  const again = (page: Page) => page.getByRole('button', { name: 'Relevance over 20 items' });
+  await ask(first.page);
+  await first.page.getByRole('tab', { name: 'Relevance' }).click();
+  await first.page.getByRole('combobox', { name: 'Languages asked' }).selectOption('all');
+  await again(first.page).click();
+  await strip(first.page).waitFor();
+  await again(first.page).waitFor({ timeout: 120_000 }); // the button is back: all of them
+  const said = await strip(first.page).locator('.note').first().textContent();
+  expect(said).toMatch(/of 20 items|no item/);
+  await first.page.waitForFunction(() => /rs=20,all/.test(location.hash));
+  const address = first.page.url();
+  await first.close();
+
+  const second = await visit(browser, address);
+  await strip(second.page).waitFor({ timeout: 120_000 });
+  await second.page.getByRole('button', { name: 'All 20 maps as JSON' }).waitFor({ timeout: 120_000 });
+  await again(second.page).waitFor();
+  expect(await value(second.page, 'Languages asked')).toBe('all');
+  expect(await strip(second.page).locator('.note').first().textContent()).toBe(said);
+  expect(second.errors).toEqual([]);
+  await second.close();
 });
 
 test('base stands beside post-trained, and both are taken over many items', async () => {

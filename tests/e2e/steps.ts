@@ -25,7 +25,9 @@ export async function axe(page: Page): Promise<string[]> {
     await page.evaluate(await readFile(resolve(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8'));
   }
   // a picture is drawn once its width is known, and its buttons wake up with it; colours in motion are judged at rest
-  await page.waitForFunction(() => !document.querySelector('.plot[aria-busy=true]'));
+  await page.waitForFunction(() => ![...document.querySelectorAll('.plot[aria-busy=true]')].some((plot) => plot.checkVisibility()));
+  // so do those that ask, once what a view reads for itself is there
+  await page.waitForFunction(() => !/Asking in the other languages…|Reading the lens at every question token…/.test(document.body.innerText));
   await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getTiming().iterations !== Infinity).map((a) => a.finished)));
   return page.evaluate(async () => {
     const { axe } = window as unknown as { axe: { run(o: object): Promise<{ violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[] }> } };

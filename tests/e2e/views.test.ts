@@ -240,7 +240,7 @@ test('the prompt as a table and as a file; readings of the lens pinned and follo
   const pins = page.getByRole('region', { name: 'Pin a reading' });
   const followed = page.getByRole('figure', { name: /^The followed words/ });
   // the grid's own run, made when the tab is opened
-  await page.locator('svg.chart-lens-grid text[data-token]').nth(4).waitFor({ timeout: 60_000 });
+  await page.locator('svg.chart-lens-grid:visible text[data-token]').nth(4).waitFor({ timeout: 60_000 });
   const before = (await csvOf(page, /^The followed words/))[0];
   const free = pins.locator('ul').first().getByRole('button').filter({ hasNotText: before[1].replace(/“|”.*/g, '') }).first();
   const word = (await free.locator('bdi').textContent()) ?? '';

@@ -29,6 +29,15 @@ describe('links', () => {
     expect(read.ok && read.value.view.mechanism).toEqual(mechanism);
     expect(text).toContain('pc=held-out-facts-000-1,en&pm=mean');
   });
+  test('and what was taken over many items', () => {
+    const mechanism: MechanismView = { maps: { items: 50, languages: 'all' }, sweeps: { items: 20, languages: 'asked', clean: 'en' } };
+    const { read, text } = round(mechanism);
+    expect(read.ok && read.value.view.mechanism).toEqual(mechanism);
+    expect(text).toContain('rs=50,all&ps=20,en');
+    const damaged = parseLink('#/probe?v=1&set=s&item=i&rs=1e9,all&ps=20,fr');
+    expect(damaged.ok && damaged.value.view.mechanism).toBe(undefined);
+    expect(damaged.ok && damaged.remarks).toHaveLength(2);
+  });
   test('what is damaged is named and left out; the rest opens', () => {
     const read = parseLink('#/probe?v=1&set=s&item=i&rr=magic&rt=diff&ra=%231&pc=a/b,en&pm=never&tab=relevance');
     expect(read.ok && read.value.view).toEqual({ tab: 'relevance' });

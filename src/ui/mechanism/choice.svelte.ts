@@ -1,7 +1,7 @@
 /** What the reader has chosen for relevance and patching: the part that links and records carry. */
 import type { RelevanceRule, RelevanceTarget } from '../../probe/relevance';
 import { readMechanism, writeMechanism } from '../../share/mechanism';
-import type { ViewState } from '../../share/view';
+import type { SetOver, ViewState } from '../../share/view';
 import type { Language } from '../../types';
 
 const PERCENT = 95;
@@ -22,6 +22,21 @@ class Choice {
   wantsMap = $state(false);
   wantsSweep = $state(false);
 
+  /** What maps and sweeps over many items would be taken over. */
+  mapsOver: SetOver = $state({ items: 20, languages: 'asked' });
+  sweepsOver: SetOver = $state({ items: 20, languages: 'asked' });
+  /** And what those on show were: a link says so. */
+  maps: SetOver | null = $state.raw(null);
+  sweeps: SetOver | null = $state.raw(null);
+  /** A link showed them, and all else that it names is there: they are taken again. */
+  wantsMaps = $state(false);
+  wantsSweeps = $state(false);
+
+  again(): void {
+    this.wantsMaps = this.maps !== null;
+    this.wantsSweeps = this.sweeps !== null;
+  }
+
   threshold: number = $derived(Math.min(100, Math.max(50, this.percent || PERCENT)) / 100);
 }
 
@@ -32,10 +47,12 @@ export function mechanismView(): Pick<ViewState, 'threshold' | 'mechanism'> {
   const mechanism = {
     ...(choice.map ? { rule: choice.rule, target: choice.target } : {}),
     ...(choice.sweep ? { ...(choice.clean ? { clean: choice.clean } : {}), match: choice.match } : {}),
+    ...(choice.maps ? { maps: choice.maps } : {}),
+    ...(choice.sweeps ? { sweeps: choice.sweeps } : {}),
   };
   return {
     ...(choice.threshold === PERCENT / 100 ? {} : { threshold: choice.threshold }),
-    ...(choice.map || choice.sweep ? { mechanism } : {}),
+    ...(Object.keys(mechanism).length > 0 ? { mechanism } : {}),
   };
 }
 
@@ -50,6 +67,11 @@ export function applyMechanism({ threshold, mechanism }: ViewState): void {
   choice.match = m.match ?? 'last';
   choice.map = choice.wantsMap = m.rule !== undefined;
   choice.sweep = choice.wantsSweep = m.match !== undefined;
+  choice.maps = m.maps ?? null;
+  choice.sweeps = m.sweeps ?? null;
+  choice.wantsMaps = choice.wantsSweeps = false;
+  if (m.maps) choice.mapsOver = { ...m.maps };
+  if (m.sweeps) choice.sweepsOver = { ...m.sweeps };
 }
 
 export const sameTarget = (a: RelevanceTarget, b: RelevanceTarget): boolean => JSON.stringify(a) === JSON.stringify(b);

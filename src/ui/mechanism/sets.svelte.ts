@@ -5,19 +5,10 @@ import type { Match } from '../../probe/patching';
 import type { RelevanceRule, RelevanceTarget } from '../../probe/relevance';
 import type { RecordedSet } from '../../share/sets';
 import { LANGUAGES, type Ask, type Item, type Language, type Progress } from '../../types';
+import type { SetOver } from '../../share/view';
 import { isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { save } from '../figures/save';
 import { labOf, type Slot } from './work.svelte';
-
-export const SIZES = [20, 50, 100, 200] as const;
-
-/** What both sets are taken over. */
-class Over {
-  n: (typeof SIZES)[number] = $state(20);
-  /** Question languages: the asked one, or all in turn. */
-  languages: 'asked' | 'all' = $state('asked');
-}
-export const over = new Over();
 
 type Run<S> = (slot: Slot, calls: { signal: AbortSignal; onProgress: (p: Progress) => void; onItem: (soFar: S) => void; resume?: S }) => Promise<S>;
 
@@ -109,16 +100,14 @@ export function restoreSets(sets: readonly RecordedSet[]): void {
   if (Object.keys(sweeps).length > 0) patchSets.put(sweeps);
 }
 
-const languagesOf = (asked: Language): Language[] => (over.languages === 'asked' ? [asked] : LANGUAGES.filter((l) => l !== 'en'));
-
 /** `count` of a list, evenly spread over it. */
 export const spreadOver = <T>(list: readonly T[], count: number): T[] => (list.length <= count ? [...list] : Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)]));
 
 /** The asks of a set: items spread evenly over the item set, the question languages in turn. */
-export function asksOf(items: readonly Item[], set: string, contextLanguage: Language, questionLanguage: Language): Ask[] {
-  const languages = languagesOf(questionLanguage);
+export function asksOf(items: readonly Item[], set: string, contextLanguage: Language, questionLanguage: Language, over: SetOver): Ask[] {
+  const languages = over.languages === 'asked' ? [questionLanguage] : LANGUAGES.filter((l) => l !== 'en');
   const able = items.filter((i) => i.context[contextLanguage] !== undefined && languages.some((l) => i.question[l] !== undefined));
-  return spreadOver(able, over.n).flatMap((item, i) => {
+  return spreadOver(able, over.items).flatMap((item, i) => {
     const language = languages[i % languages.length];
     return item.question[language] === undefined ? [] : [{ item, set, contextLanguage, questionLanguage: language }];
   });

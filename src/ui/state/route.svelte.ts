@@ -7,6 +7,7 @@ import { tokensHash } from '../../share/hash';
 import { makeLink, needs, parseLink, type Need, type ProbeLink } from '../../share/link';
 import type { Read } from '../../share/result';
 import type { LabRecord } from '../../share/record';
+import { choice } from '../mechanism/choice.svelte';
 import { compare } from './compare.svelte';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
@@ -124,6 +125,8 @@ class Route {
     }
     if (link.languages?.some((l) => l !== 'en' && l !== view.questionLanguage)) await run.compare();
     if (!stale()) await this.#second(link);
+    // over many items: at once with a bundled model; with another it takes long, and the reader's click starts it
+    if (!stale() && model.loaded.card.bundled) choice.again();
   }
 
   /** Slot B, where the link has one. */

@@ -2,8 +2,8 @@
  * What the page costs a reader's hand at the largest case it promises to keep fluid: a record of twelve languages × 36 layers × 600 tokens,
  * opened in the built page by its own import; then layers, hovers, projections and tabs, each as a reader does it. Counted are the main
  * thread's tasks (scripts, style, layout, paint) in the browser's own trace, by thread time and not by the clock. Judged are all tasks of
- * an interaction together, over as many frames as it takes; the longest one, during which the page does not answer, stands beside. A view
- * that is opened for the first time is drawn, one that is come back to is not: both are told.
+ * an interaction together, over as many frames as it takes; the longest one, during which the page does not answer, stands beside. Views
+ * not opened yet are drawn while the page has nothing else to do: what that costs is told apart, and so is a tab opened before it.
  */
 import type { Browser, Page } from 'playwright-core';
 import { visit } from '../../harness';
@@ -27,7 +27,7 @@ export async function measureView(browser: Browser, url: string, repetitions: nu
     };
     await open();
     const rows: Row[] = [];
-    for (const { what, act, before } of interactions(page, open)) {
+    for (const { what, act, before, told } of interactions(page, open)) {
       await browser.startTracing(page, { categories: ['toplevel', 'blink.user_timing', '__metadata'] });
       for (let i = 0; i < repetitions + 2; i++) {
         await before?.(i);
@@ -39,7 +39,7 @@ export async function measureView(browser: Browser, url: string, repetitions: nu
       // the first two warm what later ones reuse
       const costs = costsOf(JSON.parse((await browser.stopTracing()).toString()) as Trace).slice(2);
       const [longest, all] = [p95(costs.map((c) => c.longest)), p95(costs.map((c) => c.all))];
-      rows.push(row('page', 'page', what, { lab: `all of it ${ms(all)}`, other: `longest task ${ms(longest)}`, ratio: 'p95', target: `≤ ${BUDGET} ms`, reached: all <= BUDGET }));
+      rows.push(row('page', 'page', what, { lab: `all of it ${ms(all)}`, other: `longest task ${ms(longest)}`, ratio: 'p95', ...(told ? {} : { target: `≤ ${BUDGET} ms`, reached: all <= BUDGET }) }));
     }
     if (errors.length) throw new Error(errors[0]);
     return rows;
@@ -87,11 +87,30 @@ const rest = (page: Page): Promise<void> =>
       }),
   );
 
+/** Until the page leaves time over and does nothing with it, several times in a row. */
+const idle = (page: Page): Promise<void> =>
+  page.evaluate(
+    () =>
+      new Promise<void>((done) => {
+        let quiet = 0;
+        const seen = new MutationObserver(() => (quiet = 0));
+        seen.observe(document.body, { subtree: true, childList: true });
+        const turn = (): void => {
+          if (++quiet < 4) return void requestIdleCallback(turn);
+          seen.disconnect();
+          done();
+        };
+        requestIdleCallback(turn);
+      }),
+  );
+
 interface Interaction {
   what: string;
   act: (i: number) => Promise<void>;
   /** Done each time before it, and not counted. */
   before?: (i: number) => Promise<void>;
+  /** Told, not judged: no hand is waiting for it, or only one that is quicker than the page. */
+  told?: true;
 }
 
 /** @param open the record anew: nothing of it is drawn but what is on show */
@@ -105,7 +124,8 @@ function interactions(page: Page, open: () => Promise<void>): Interaction[] {
   const tab = async (name: string): Promise<void> => page.evaluate((name) => [...document.querySelectorAll<HTMLElement>('[role=tab]')].find((t) => t.textContent === name)?.click(), name);
   const toTabs = (): Promise<void> => page.evaluate(() => document.querySelector('[role=tablist]')?.scrollIntoView());
   const tabs = ['Layer curves', 'Prompt', 'Logit lens'].flatMap((name): Interaction[] => [
-    { what: `tab: ${name}, for the first time`, before: () => open().then(toTabs).then(() => rest(page)), act: () => tab(name) },
+    { what: `tab: ${name}, for the first time`, before: () => open().then(() => idle(page)).then(toTabs).then(() => rest(page)), act: () => tab(name) },
+    { what: `tab: ${name}, at once after the record`, before: () => open().then(toTabs).then(() => rest(page)), act: () => tab(name), told: true },
     { what: `tab: ${name}, and back`, before: toTabs, act: (i) => tab(i % 2 ? 'Two phases' : name) },
   ]);
   /** Until the new picture stands, which a worker is asked for first. */
@@ -125,6 +145,7 @@ function interactions(page: Page, open: () => Promise<void>): Interaction[] {
     { what: 'hover over 36 paths × 37 layers', act: (i) => hover('svg.chart-trajectory', i) },
     { what: 'hover over the lens', act: (i) => hover('svg.chart-lens-column', i) },
     { what: 'projection change (fit in a worker), 36 paths', act: (i) => projection(['layer-pca', 'plane', 'joint-pca'][i % 3]) },
+    { what: 'three views drawn ahead, while nothing else is asked', before: open, act: () => idle(page), told: true },
     ...tabs,
   ];
 }
