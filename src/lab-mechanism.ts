@@ -244,10 +244,11 @@ export class Mechanism {
     const { config, files } = this.open;
     const { layers, width, heads, kvHeads, headDim } = config;
     const weights = files.reduce((sum, f) => sum + f.bytes, 0);
+    const quantised = /^q/.test(this.open.choice.dtype);
     // MLPs are 3 to 5.5 times as wide as the stream in the supported families
-    const shape: ModelShape = { layers, width, heads, kvHeads, headDim, inner: 6 * width, quantised: /^q/.test(this.open.choice.dtype) };
-    // the forward and the backward session each hold the weights
-    return Math.min(config.maxLength, longestFor(shape, Math.max(0, MEMORY - 2 * weights)));
+    const shape: ModelShape = { layers, width, heads, kvHeads, headDim, inner: 6 * width, quantised };
+    // the forward and the backward session each hold the weights, and the backward packed ones twice: a second view is a second tensor
+    return Math.min(config.maxLength, longestFor(shape, Math.max(0, MEMORY - (quantised ? 3 : 2) * weights)));
   }
 
   private checkLength(tokens: number): void {
