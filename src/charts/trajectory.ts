@@ -302,20 +302,12 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   }
 
   // flat copies for hit testing: pinned paths win ties because they come last
-  const points = order.reduce((n, d) => n + d.px.length, 0);
-  const [xs, ys, owners, indices] = [new Float64Array(points), new Float64Array(points), new Uint16Array(points), new Uint16Array(points)];
-  let start = 0;
-  order.forEach(({ px, py }, owner) => {
-    xs.set(px, start);
-    ys.set(py, start);
-    owners.fill(owner, start, start + px.length);
-    for (let i = 0; i < px.length; i++) indices[start + i] = i;
-    start += px.length;
-  });
-  const layerOf = (k: number): number => order[owners[k]].path.layers[indices[k]];
+  const flat = order.flatMap((d) => Array.from(d.px, (_, i) => ({ d, i })));
+  const xs = Float64Array.from(flat, (f) => f.d.px[f.i]);
+  const ys = Float64Array.from(flat, (f) => f.d.py[f.i]);
   const hitOf = (k: number): Hit => {
-    const i = indices[k];
-    const p = order[owners[k]].path;
+    const { d, i } = flat[k];
+    const p = d.path;
     return { layer: p.layers[i], language: p.language, group: p.group, token: p.token, x: xs[k], y: ys[k], text: `${nameOf(p)}, layer ${p.layers[i]}: (${short(p.x[i])}, ${short(p.y[i])})` };
   };
   return {
@@ -324,24 +316,17 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     height,
     title: options.title ?? `Path of the ${groups.map((g) => GROUP_NAME[g]).join(', ')} through the layers`,
     finding,
-    // a row for each point: made when somebody wants it, not with every picture
-    get table() {
-      return {
-        columns: ['language', 'group', 'run', 'layer', data.axes[0].name, data.axes[1].name],
-        rows: data.paths.flatMap((p) => Array.from(p.layers, (layer, i): Cell[] => [p.language, p.group, p.slot ?? '', layer, p.x[i], p.y[i]])),
-      };
+    table: {
+      columns: ['language', 'group', 'run', 'layer', data.axes[0].name, data.axes[1].name],
+      rows: data.paths.flatMap((p) => Array.from(p.layers, (layer, i): Cell[] => [p.language, p.group, p.slot ?? '', layer, p.x[i], p.y[i]])),
     },
     locate(x, y) {
       const k = nearest(xs, ys, x, y, 24);
       return k < 0 ? null : hitOf(k);
     },
-    at(layer) {
-      const here: number[] = [];
-      for (let k = points - 1; k >= 0; k--) if (layerOf(k) === layer && Number.isFinite(xs[k] + ys[k])) here.push(k);
-      return here.map(hitOf);
-    },
+    at: (layer) => flat.flatMap((f, k) => (f.d.path.layers[f.i] === layer && Number.isFinite(xs[k] + ys[k]) ? [k] : [])).reverse().map(hitOf),
     lasso(x0, y0, x1, y1) {
-      const of = Array.from(xs, (_, k) => (strong(order[owners[k]].path) ? layerOf(k) : NaN));
+      const of = flat.map((f) => (strong(f.d.path) ? f.d.path.layers[f.i] : NaN));
       return caught(of, xs, ys, [x0, y0, x1, y1]);
     },
   };

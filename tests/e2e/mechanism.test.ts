@@ -121,6 +121,7 @@ test('what was taken over many items is taken again from a link', async () => {
   const again = (page: Page) => page.getByRole('button', { name: 'Relevance over 20 items' });
   await ask(first.page);
   await first.page.getByRole('tab', { name: 'Relevance' }).click();
+  await first.page.getByRole('combobox', { name: 'Rule' }).selectOption('cp-lrp');
   await first.page.getByRole('combobox', { name: 'Languages asked' }).selectOption('all');
   await again(first.page).click();
   await strip(first.page).waitFor();
@@ -136,6 +137,7 @@ test('what was taken over many items is taken again from a link', async () => {
   await second.page.getByRole('button', { name: 'All 20 maps as JSON' }).waitFor({ timeout: 120_000 });
   await again(second.page).waitFor();
   expect(await value(second.page, 'Languages asked')).toBe('all');
+  expect(await value(second.page, 'Rule')).toBe('cp-lrp');
   expect(await strip(second.page).locator('.note').first().textContent()).toBe(said);
   expect(second.errors).toEqual([]);
   await second.close();

@@ -45,8 +45,9 @@ export const choice = new Choice();
 /** The fields of a view that are the mechanism's. */
 export function mechanismView(): Pick<ViewState, 'threshold' | 'mechanism'> {
   const mechanism = {
-    ...(choice.map ? { rule: choice.rule, target: choice.target } : {}),
-    ...(choice.sweep ? { ...(choice.clean ? { clean: choice.clean } : {}), match: choice.match } : {}),
+    ...(choice.map || choice.maps ? { rule: choice.rule, target: choice.target } : {}),
+    ...(choice.sweep && choice.clean ? { clean: choice.clean } : {}),
+    ...(choice.sweep || choice.sweeps ? { match: choice.match } : {}),
     ...(choice.maps ? { maps: choice.maps } : {}),
     ...(choice.sweeps ? { sweeps: choice.sweeps } : {}),
   };

@@ -70,39 +70,26 @@ function costsOf({ traceEvents }: Trace): { longest: number; all: number }[] {
     });
 }
 
-/** Two frames with nothing drawn anew in between. */
-const rest = (page: Page): Promise<void> =>
+/** Until so many frames, or moments in which the page leaves time over, follow each other with nothing drawn anew in between. */
+const settled = (page: Page, by: 'frame' | 'idle', turns: number): Promise<void> =>
   page.evaluate(
-    () =>
+    ({ by, turns }) =>
       new Promise<void>((done) => {
         let quiet = 0;
         const seen = new MutationObserver(() => (quiet = 0));
         seen.observe(document.body, { subtree: true, childList: true });
-        const frame = (): void => {
-          if (++quiet < 3) return void requestAnimationFrame(frame);
-          seen.disconnect();
-          done();
-        };
-        requestAnimationFrame(frame);
-      }),
-  );
-
-/** Until the page leaves time over and does nothing with it, several times in a row. */
-const idle = (page: Page): Promise<void> =>
-  page.evaluate(
-    () =>
-      new Promise<void>((done) => {
-        let quiet = 0;
-        const seen = new MutationObserver(() => (quiet = 0));
-        seen.observe(document.body, { subtree: true, childList: true });
+        const next = (): unknown => (by === 'frame' ? requestAnimationFrame(turn) : requestIdleCallback(turn));
         const turn = (): void => {
-          if (++quiet < 4) return void requestIdleCallback(turn);
+          if (++quiet < turns) return void next();
           seen.disconnect();
           done();
         };
-        requestIdleCallback(turn);
+        next();
       }),
+    { by, turns },
   );
+const rest = (page: Page): Promise<void> => settled(page, 'frame', 3);
+const idle = (page: Page): Promise<void> => settled(page, 'idle', 4);
 
 interface Interaction {
   what: string;
