@@ -1,6 +1,6 @@
 /**
  * The mechanism of one loaded model: relevance by layer and token, and patching, its causal check. Lives in the worker beside `lab.ts`,
- * which looks asks up and hands prompts in. A backward session is built with the first map of its rule and ends with the model.
+ * which looks asks up and hands prompts in. A way back is built with the first map of its rule and ends with the model.
  */
 import { Breath } from './models/cache';
 import type { OpenModel } from './models/open';
@@ -23,6 +23,11 @@ export interface RelevanceOptions {
   threshold?: number;
   /** Of the answer that is generated first. Default 48. */
   maxTokens?: number;
+  /**
+   * Where the way back reads its weights: the decoder's own, which is then built again with the first map of a rule, or a second copy.
+   * Default: shared from 64 MiB on.
+   */
+  weights?: 'shared' | 'own';
   /** As in AnswerOptions. */
   lane?: string | null;
 }
@@ -115,12 +120,14 @@ export interface MechanismAsk {
 
 /** What a WASM memory holds at most; WebGPU is held to the same, for want of a figure of its own. */
 const MEMORY = 3.5 * 2 ** 30;
-/** Above this size only one backward session stays. */
-const ONE_SESSION_FROM = 64 * 2 ** 20;
+/** From this size on the way back shares the decoder's weights. */
+const SHARED_FROM = 64 * 2 ** 20;
 const DEFAULT_GROUPS: TokenGroup[] = ['question', 'answerSpan', 'readout'];
 
 export class Mechanism {
-  private readonly sessions = new Map<RelevanceRule, Promise<RelevanceSession>>();
+  private readonly own = new Map<RelevanceRule, Promise<RelevanceSession>>();
+  /** In the decoder's session there is room for one. */
+  private shared: RelevanceSession | null = null;
 
   constructor(
     private readonly open: OpenModel,
@@ -142,7 +149,7 @@ export class Mechanism {
     for (const id of plan.tokens) if (!Number.isInteger(id) || id < 0 || id >= this.open.config.vocab) throw new LabError('bad-input', `There is no token ${id}.`);
     this.checkLength(plan.ids.length);
     throwIfAborted(running.signal);
-    const session = await this.session(rule, meter);
+    const session = await this.session(rule, options.weights ?? (this.weights() < SHARED_FROM ? 'own' : 'shared'), meter, running.signal);
     meter.phase('run', null, 'one pass forward and one back');
     const map = await session.map(target, plan, running.signal);
     meter.phase('done');
@@ -234,21 +241,24 @@ export class Mechanism {
   }
 
   async dispose(): Promise<void> {
-    const all = [...this.sessions.values()];
-    this.sessions.clear();
+    const all = [...this.own.values()];
+    this.own.clear();
     for (const session of all) await (await session.catch(() => null))?.dispose();
   }
 
   /** The longest prompt that the model can read and whose map fits into memory. */
   private longest(): number {
-    const { config, files } = this.open;
+    const { config } = this.open;
     const { layers, width, heads, kvHeads, headDim } = config;
-    const weights = files.reduce((sum, f) => sum + f.bytes, 0);
     const quantised = /^q/.test(this.open.choice.dtype);
     // MLPs are 3 to 5.5 times as wide as the stream in the supported families
     const shape: ModelShape = { layers, width, heads, kvHeads, headDim, inner: 6 * width, quantised };
-    // the forward and the backward session each hold the weights, and the backward packed ones twice: a second view is a second tensor
-    return Math.min(config.maxLength, longestFor(shape, Math.max(0, MEMORY - (quantised ? 3 : 2) * weights)));
+    // Beside the weights in memory the file itself, read once more: to be shared, or to be held by the way back as well.
+    return Math.min(config.maxLength, longestFor(shape, Math.max(0, MEMORY - 2 * this.weights())));
+  }
+
+  private weights(): number {
+    return this.open.files.reduce((sum, f) => sum + f.bytes, 0);
   }
 
   private checkLength(tokens: number): void {
@@ -262,25 +272,22 @@ export class Mechanism {
     );
   }
 
-  private session(rule: RelevanceRule, meter: Meter): Promise<RelevanceSession> {
-    const known = this.sessions.get(rule);
+  private async session(rule: RelevanceRule, weights: 'shared' | 'own', meter: Meter, signal: AbortSignal): Promise<RelevanceSession> {
+    const { open } = this;
+    if (weights === 'shared' && this.shared?.rule === rule) return this.shared;
+    const known = this.own.get(rule);
     if (known) return known;
     meter.phase('compile', null, 'building the way back through the layers');
-    const made = this.build(rule);
-    this.sessions.set(rule, made);
-    made.catch(() => this.sessions.delete(rule));
+    if (weights === 'shared') {
+      const original = await open.original(signal);
+      const made = await RelevanceSession.within(open.decoder, original, open.prepared(original), rule);
+      original.giveBack?.();
+      if (made) return (this.shared = made);
+    }
+    const made = open.original(signal).then((original) => RelevanceSession.create(original, rule, open.device, open.config));
+    this.own.set(rule, made);
+    made.catch(() => this.own.delete(rule));
     return made;
-  }
-
-  private async build(rule: RelevanceRule): Promise<RelevanceSession> {
-    const { open } = this;
-    if (open.files.reduce((sum, f) => sum + f.bytes, 0) > ONE_SESSION_FROM)
-      for (const [other, session] of this.sessions) {
-        if (other === rule) continue;
-        this.sessions.delete(other);
-        await (await session.catch(() => null))?.dispose();
-      }
-    return RelevanceSession.create(await open.original(), rule, open.device, open.config);
   }
 
   private async firstToken(asked: MechanismAsk): Promise<number> {

@@ -285,6 +285,19 @@ export class Decoder {
     }
   }
 
+  /**
+   * A run of what was put beside the decoder in its session, with the decoder itself as idle as its graph can be: a loop makes no step,
+   * any other graph reads one token.
+   */
+  async beside(feeds: Record<string, Tensor>, fetches: readonly string[]): Promise<Record<string, Tensor>> {
+    const past = this.emptyPast();
+    try {
+      return await this.session.run({ ...this.feeds([this.config.bosId ?? 0], past, { rows: [0], steps: 0 }), ...feeds }, fetches);
+    } finally {
+      disposePast(past);
+    }
+  }
+
   /** @throws LabError 'too-long' */
   checkLength(tokens: number): void {
     if (tokens > this.config.maxLength)

@@ -37,6 +37,8 @@ export interface OpenModel {
    * else read again, from the store where it is kept.
    */
   original: (signal?: AbortSignal) => Promise<SessionSource>;
+  /** What the decoder's session was made from, over the files of `original`. */
+  prepared: (original: SessionSource) => SessionSource;
 }
 
 /** A plain second session is built for the self-test up to this size. */
@@ -76,14 +78,12 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
     throwIfAborted(signal);
     meter.phase('prepare');
     const prepared = prepare(m, open.precise, on);
-    const externalData = prepared.externalPaths.map((path) => ({ path, data: m.external(path) }));
-    if (prepared.selfPath) externalData.push({ path: prepared.selfPath, data: m.graph.bytes });
+    const files = { bytes: m.graph.bytes, externalData: prepared.externalPaths.map((path) => ({ path, data: m.external(path) })) };
 
     meter.phase('compile', null, on === 'webgpu' ? 'building GPU programs' : 'building the WASM session');
     const decoder = await Decoder.create(
       {
-        bytes: prepared.bytes,
-        externalData,
+        ...preparedOf(prepared)(files),
         instruments: prepared.lab,
         opaque: prepared.opaque,
         outputs: prepared.outputs.map((o) => o.name),
@@ -114,6 +114,7 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
         selfTest: tested,
         notes: m.notes,
         original: originalOf(m, prepared, source),
+        prepared: preparedOf(prepared),
       };
     } catch (error) {
       await decoder.dispose();
@@ -222,6 +223,15 @@ function originalOf(m: Material, prepared: Prepared, source: ModelSource): OpenM
   return m.bytes <= KEEP_UP_TO ? keep(m, data) : reread(source, m.choice.path, data);
 }
 
+/** Of the prepared file only what a session needs; like `reread` a function of its own. */
+function preparedOf({ bytes, selfPath }: Prepared): OpenModel['prepared'] {
+  return (original) => ({
+    ...original,
+    bytes,
+    externalData: [...original.externalData, ...(selfPath ? [{ path: selfPath, data: original.bytes }] : [])],
+  });
+}
+
 function keep(m: Material, data: readonly string[]): OpenModel['original'] {
   const kept = { bytes: m.graph.bytes, externalData: data.map((path) => ({ path, data: m.external(path) })) };
   return () => Promise.resolve(kept);
@@ -230,10 +240,14 @@ function keep(m: Material, data: readonly string[]): OpenModel['original'] {
 /** A function of its own, holding names only: sharing a scope with the download would keep all of it alive. */
 function reread(source: ModelSource, path: string, data: readonly string[]): OpenModel['original'] {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
-  return async (signal) => ({
-    bytes: (await source.read(path, { signal })).bytes,
-    externalData: await Promise.all(data.map(async (name) => ({ path: name, data: (await source.read(folder + name, { signal })).bytes }))),
-  });
+  return async (signal) => {
+    const bytes = (await source.read(path, { signal })).bytes;
+    const externalData = await Promise.all(data.map(async (name) => ({ path: name, data: (await source.read(folder + name, { signal })).bytes })));
+    const giveBack = (): void => {
+      for (const { buffer } of [bytes, ...externalData.map((file) => file.data)]) if (buffer instanceof ArrayBuffer) structuredClone(buffer, { transfer: [buffer] });
+    };
+    return { bytes, externalData, giveBack };
+  };
 }
 
 /** The file as it came, for comparison. */

@@ -11,6 +11,8 @@ export interface SessionSource {
   bytes: Uint8Array;
   /** Weights outside the graph; `path` is the location that the graph names. */
   externalData: { path: string; data: Uint8Array }[];
+  /** Frees the bytes at once, for hundreds of megabytes should not wait for the collector. Absent where others read them too. */
+  giveBack?: () => void;
 }
 
 export interface SessionOptions {
@@ -31,10 +33,14 @@ export class Session {
   private disposed = false;
   private lostBecause: LabError | null = null;
 
+  /** Fed on every run that does not feed them itself: what a graph put in place later wants beside its first inputs. */
+  private standing: Record<string, Tensor> = {};
+
   private constructor(
     readonly runtime: LoadedOrt,
     readonly device: Device,
-    private readonly session: InferenceSession,
+    private readonly keepOnDevice: readonly string[],
+    private session: InferenceSession,
   ) {}
 
   /** @throws LabError 'unsupported-device' | 'out-of-memory' | 'device-lost' | 'unsupported-graph' */
@@ -47,23 +53,36 @@ export class Session {
         cause: error,
       });
     }
-    const webgpu = options.device === 'webgpu';
-    try {
-      const device = webgpu ? await narrowDevice() : null;
-      const session = await runtime.ort.InferenceSession.create(source.bytes, {
-        executionProviders: [device ? { name: 'webgpu', device } : options.device],
-        externalData: source.externalData,
-        logSeverityLevel: 3,
-        ...(webgpu && options.keepOnDevice?.length
-          ? { preferredOutputLocation: Object.fromEntries(options.keepOnDevice.map((name) => [name, 'gpu-buffer' as const])) }
-          : {}),
-      });
-      const made = new Session(runtime, options.device, session);
-      if (webgpu) await made.watchDevice(device);
-      return made;
-    } catch (error) {
-      throw toLabError(error, 'unsupported-graph', 'The model could not be prepared');
-    }
+    const keep = options.keepOnDevice ?? [];
+    const { session, device } = await compile(runtime, source, options.device, keep);
+    const made = new Session(runtime, options.device, keep, session);
+    if (options.device === 'webgpu') await made.watchDevice(device);
+    return made;
+  }
+
+  /**
+   * Another graph in this one's place: the old one's memory is given back first, so that the two are never held at once. Runs asked for
+   * before are run before, those after see the new graph.
+   * @param standing fed on every run that does not feed them itself
+   * @throws LabError as `create`; `last` is then in place again, or this session is closed
+   */
+  replace(next: SessionSource, standing: Record<string, Tensor>, last: SessionSource): Promise<void> {
+    return this.inTurn(async () => {
+      await this.session.release();
+      try {
+        this.session = (await compile(this.runtime, next, this.device, this.keepOnDevice)).session;
+        this.standing = standing;
+      } catch (error) {
+        this.standing = {};
+        this.session = (
+          await compile(this.runtime, last, this.device, this.keepOnDevice).catch((second: unknown) => {
+            this.disposed = true;
+            throw second;
+          })
+        ).session;
+        throw error;
+      }
+    });
   }
 
   get inputs(): Port[] {
@@ -91,16 +110,22 @@ export class Session {
    * @throws LabError 'device-lost' | 'out-of-memory' | 'internal'
    */
   run(feeds: Record<string, Tensor>, fetches: readonly string[]): Promise<Record<string, Tensor>> {
-    const turn = this.queue.then(async () => {
-      if (this.lostBecause) throw this.lostBecause;
-      if (this.disposed) throw new LabError('no-model', 'The model was closed.', 'Load it again.');
+    return this.inTurn(async () => {
       try {
-        return (await this.session.run(feeds, fetches)) as Record<string, Tensor>;
+        return (await this.session.run({ ...this.standing, ...feeds }, fetches)) as Record<string, Tensor>;
       } catch (error) {
         const known = toLabError(error, 'internal', 'The model could not run');
         if (known.code === 'device-lost') this.lostBecause = known;
         throw known;
       }
+    });
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.queue.then(() => {
+      if (this.lostBecause) throw this.lostBecause;
+      if (this.disposed) throw new LabError('no-model', 'The model was closed.', 'Load it again.');
+      return work();
     });
     this.queue = turn.catch(() => undefined);
     return turn;
@@ -125,6 +150,22 @@ export class Session {
         );
       })
       .catch(() => undefined);
+  }
+}
+
+async function compile(runtime: LoadedOrt, source: SessionSource, on: Device, keep: readonly string[]): Promise<{ session: InferenceSession; device: GPUDevice | null }> {
+  const webgpu = on === 'webgpu';
+  try {
+    const device = webgpu ? await narrowDevice() : null;
+    const session = await runtime.ort.InferenceSession.create(source.bytes, {
+      executionProviders: [device ? { name: 'webgpu', device } : on],
+      externalData: source.externalData,
+      logSeverityLevel: 3,
+      ...(webgpu && keep.length > 0 ? { preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer' as const])) } : {}),
+    });
+    return { session, device };
+  } catch (error) {
+    throw toLabError(error, 'unsupported-graph', 'The model could not be prepared');
   }
 }
 

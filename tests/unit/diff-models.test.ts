@@ -2,8 +2,8 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-web/wasm';
 import { describe, expect, it } from 'vitest';
-import { findResidual, readModel } from '../../src/onnx';
-import { NoGradientError, differentiate, type RuleName } from '../../src/onnx/diff';
+import { findResidual, labFeeds, prepareModel, readModel } from '../../src/onnx';
+import { NoGradientError, OUTSIDE, RELEVANCE_OUTPUTS, SWITCH, differentiate, differentiateWithin, type RuleName } from '../../src/onnx/diff';
 
 /** Whole tiny decoders against PyTorch (tests/reference/lrp_goldens.py): every family of graphs, every rule. */
 const MODELS = join(__dirname, '../fixtures/models');
@@ -26,48 +26,67 @@ const files = readdirSync(GOLDEN)
   .filter((file) => file.endsWith('.json') && existsSync(join(GOLDEN, file.replace(/json$/, 'f32'))))
   .map((file) => file.replace(/\.json$/, ''));
 
-function halves(count: number): Uint16Array {
-  return new Uint16Array(count);
-}
+const configOf = (folder: string) => JSON.parse(readFileSync(join(MODELS, folder, 'config.json'), 'utf8')) as Record<string, number>;
+const cacheOf = (config: Record<string, number>) => ({ kvHeads: config.num_key_value_heads, headDim: config.head_dim ?? config.hidden_size / config.num_attention_heads });
+const CACHE = { kvHeads: 2, headDim: 16 };
 
-async function open(key: string, rule: RuleName) {
+/** The way back in a file of its own, or beside the decoder in the decoder's own file; `run` feeds what either place wants. */
+async function open(key: string, rule: RuleName, shared: boolean) {
   const [folder, file] = key.split('.');
   const path = join(MODELS, folder, 'onnx', `${file}.onnx`);
   const bytes = new Uint8Array(readFileSync(path));
   const model = readModel(bytes);
-  const made = differentiate(model, findResidual(model), { rule });
-  // Found without being told, the layers are the same ones.
-  expect(Buffer.compare(differentiate(model, null, { rule }).bytes, made.bytes)).toBe(0);
+  const config = configOf(folder);
+  const options = { rule, cache: cacheOf(config) };
   const externalData: { path: string; data: Uint8Array }[] = [];
-  if (made.selfPath) externalData.push({ path: made.selfPath, data: bytes });
-  if (made.extra) externalData.push(made.extra);
   if (existsSync(`${path}_data`)) externalData.push({ path: `${file}.onnx_data`, data: new Uint8Array(readFileSync(`${path}_data`)) });
-  const session = await ort.InferenceSession.create(made.bytes, { externalData, logSeverityLevel: 3 });
-  const config = JSON.parse(readFileSync(join(MODELS, folder, 'config.json'), 'utf8')) as Record<string, number>;
-  return { made, session, config };
+  const int = (values: number[], dims: number[]) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
+  const pasts = (session: ort.InferenceSession) =>
+    Object.fromEntries(
+      session.inputMetadata.flatMap((port) => {
+        if (!port.isTensor || !port.name.startsWith('past')) return [];
+        const dims = [1, options.cache.kvHeads, 0, options.cache.headDim];
+        return [[port.name, port.type === 'float16' ? new ort.Tensor('float16', new Uint16Array(0), dims) : new ort.Tensor('float32', new Float32Array(0), dims)]];
+      }),
+    );
+  if (!shared) {
+    const made = differentiate(model, findResidual(model), options);
+    // Found without being told, the layers are the same ones.
+    expect(Buffer.compare(differentiate(model, null, options).bytes, made.bytes)).toBe(0);
+    if (made.selfPath) externalData.push({ path: made.selfPath, data: bytes });
+    const session = await ort.InferenceSession.create(made.bytes, { externalData, logSeverityLevel: 3 });
+    const run = (feeds: Record<string, ort.Tensor>) => session.run(feeds);
+    return { session, run, prefix: '' };
+  }
+  const prepared = prepareModel(bytes, { loop: true, halvesInFloat: true });
+  const joined = differentiateWithin(prepared.bytes, model, findResidual(model), options)!;
+  if (prepared.selfPath) externalData.push({ path: prepared.selfPath, data: bytes });
+  const session = await ort.InferenceSession.create(joined.bytes, { externalData, logSeverityLevel: 3 });
+  const idle: Record<string, ort.Tensor> = { ...pasts(session), [SWITCH]: new ort.Tensor('bool', Uint8Array.of(1), []) };
+  for (const [name, dims] of [['input_ids', [1, 1]], ['attention_mask', [1, 1]], ['position_ids', [1, 1]], ['num_logits_to_keep', []]] as const) if (session.inputNames.includes(name)) idle[name] = int([name === 'attention_mask' ? 1 : 0], [...dims]);
+  for (const [name, { type, data, dims }] of Object.entries(labFeeds(prepared.lab!, { rows: [0] }))) idle[name] = new ort.Tensor(type, data as never, dims);
+  if (prepared.lab!.loop) idle['lab.steps'] = int([0], []);
+  const outputs = Object.values(RELEVANCE_OUTPUTS).map((name) => OUTSIDE + name);
+  const run = async (feeds: Record<string, ort.Tensor>) => Object.fromEntries(Object.entries(await session.run({ ...idle, ...feeds }, outputs)).map(([name, tensor]) => [name.slice(OUTSIDE.length), tensor]));
+  return { session, run, prefix: OUTSIDE };
 }
 
-async function run(key: string, rule: RuleName, golden: Golden) {
-  const { made, session, config } = await open(key, rule);
+async function run(key: string, rule: RuleName, golden: Golden, shared = false) {
+  const { session, run, prefix } = await open(key, rule, shared);
   const n = golden.ids.length;
-  const headDim = config.head_dim ?? config.hidden_size / config.num_attention_heads;
   const out: { relevance: Float32Array; z: number }[] = [];
   for (const target of golden.targets) {
     const int = (values: number[], dims: number[]) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
-    const feeds: Record<string, ort.Tensor> = {};
-    for (const input of made.inputs) {
-      if (input.name === 'input_ids') feeds[input.name] = int(golden.ids, [1, n]);
-      else if (input.name === 'attention_mask') feeds[input.name] = int(Array<number>(n).fill(1), [1, n]);
-      else if (input.name === 'position_ids') feeds[input.name] = int(golden.ids.map((_, i) => i), [1, n]);
-      else if (input.name.startsWith('past')) {
-        const dims = [1, config.num_key_value_heads, 0, headDim];
-        feeds[input.name] = input.elemType === 10 ? new ort.Tensor('float16', halves(0), dims) : new ort.Tensor('float32', new Float32Array(0), dims);
-      }
-    }
-    feeds['target.rows'] = int(target.map((t) => t[0]), [target.length]);
-    feeds['target.tokens'] = int(target.map((t) => t[1]), [target.length]);
-    feeds['target.weights'] = new ort.Tensor('float32', Float32Array.from(target, (t) => t[2]), [target.length]);
-    const result = await session.run(feeds);
+    const all: Record<string, ort.Tensor> = {
+      input_ids: int(golden.ids, [1, n]),
+      attention_mask: int(Array<number>(n).fill(1), [1, n]),
+      position_ids: int(golden.ids.map((_, i) => i), [1, n]),
+      'target.rows': int(target.map((t) => t[0]), [target.length]),
+      'target.tokens': int(target.map((t) => t[1]), [target.length]),
+      'target.weights': new ort.Tensor('float32', Float32Array.from(target, (t) => t[2]), [target.length]),
+    };
+    const feeds = Object.fromEntries(Object.entries(all).flatMap(([name, tensor]) => (session.inputNames.includes(prefix + name) ? [[prefix + name, tensor]] : [])));
+    const result = await run(feeds);
     out.push({ relevance: result.relevance.data as Float32Array, z: (result.z.data as Float32Array)[0] });
   }
   await session.release();
@@ -117,11 +136,20 @@ describe.each(files)('relevance of %s', (key) => {
   }, 120_000);
 });
 
+it.each(files)('%s: beside the decoder, over its weights, the map is the same to the last bit', async (key) => {
+  const golden = JSON.parse(readFileSync(join(GOLDEN, `${key}.json`), 'utf8')) as Golden;
+  const [own, shared] = [await run(key, 'attnlrp', golden), await run(key, 'attnlrp', golden, true)];
+  own.forEach((map, t) => {
+    expect(shared[t].z).toBe(map.z);
+    expect(Buffer.compare(Buffer.from(shared[t].relevance.buffer), Buffer.from(map.relevance.buffer))).toBe(0);
+  });
+}, 120_000);
+
 it('computes with activations that are not rounded, whatever the file says', () => {
   const bytes = new Uint8Array(readFileSync(join(MODELS, 'smollm-optimum/onnx/model_q4.onnx')));
   const levels = (file: Uint8Array) => new Set(readModel(file).graph.nodes.flatMap((node) => (node.opType === 'MatMulNBits' ? [node.attributes.get('accuracy_level')?.i] : [])));
   expect(levels(bytes)).toEqual(new Set([4]));
-  expect(levels(differentiate(readModel(bytes), null, { rule: 'attnlrp' }).bytes)).toEqual(new Set([1]));
+  expect(levels(differentiate(readModel(bytes), null, { rule: 'attnlrp', cache: CACHE }).bytes)).toEqual(new Set([1]));
 });
 
 /** A file with one kind of operator called another name of the same length. */
@@ -136,12 +164,12 @@ it.each([
   ['llama/onnx/model.onnx', 'Sigmoid', 'Hardmax'],
 ])('names the operator for which there is no rule: %s with %s as %s', (file, from, to) => {
   const model = readModel(renamed(file, from, to));
-  expect(() => differentiate(model, null, { rule: 'attnlrp' })).toThrow(NoGradientError);
-  expect(() => differentiate(model, null, { rule: 'attnlrp' })).toThrow(new RegExp(to));
+  expect(() => differentiate(model, null, { rule: 'attnlrp', cache: CACHE })).toThrow(NoGradientError);
+  expect(() => differentiate(model, null, { rule: 'attnlrp', cache: CACHE })).toThrow(new RegExp(to));
 });
 
 it('unpacks no more of an 8-bit head than the rows of the target', () => {
-  const made = readModel(differentiate(readModel(new Uint8Array(readFileSync(join(MODELS, 'smollm-optimum/onnx/model_quantized.onnx')))), null, { rule: 'attnlrp' }).bytes);
+  const made = readModel(differentiate(readModel(new Uint8Array(readFileSync(join(MODELS, 'smollm-optimum/onnx/model_quantized.onnx')))), null, { rule: 'attnlrp', cache: CACHE }).bytes);
   const head = [...made.graph.initializers.values()].find((t) => t.dims.join() === '96,384')!;
   const readers = made.graph.nodes.filter((node) => node.inputs.includes(head.name)).map((node) => node.opType);
   expect(readers).toEqual(['Gather']);

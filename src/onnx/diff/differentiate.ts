@@ -3,14 +3,16 @@
  *
  *     R[l, i] = Σ_d h[l, i, d] · ∂z/∂h[l, i, d],   z = Σ_k weight_k · logit[row_k, token_k],
  *
- * under the gradient, AttnLRP or CP-LRP rules. Only R [layers + 1, tokens] (and z) leave the device. The model is a session of its
- * own over the same weight files; its inputs are the forward's (pasts empty) and the target.
+ * under the gradient, AttnLRP or CP-LRP rules. Only R [layers + 1, tokens] (and z) leave the device. The model is a file of its own
+ * over the same weight files, or a second program within the decoder's file; its inputs are the prompt and the target.
  */
 import type { Residual } from '../residual';
-import type { OnnxModel, OnnxValueInfo } from '../types';
+import { readModel } from '../read';
+import type { OnnxModel } from '../types';
 import { Adjoints, Scope, differentiableFrom, pullBack, type Pass } from './backward';
+import { asBranch } from './branch';
 import { findChain, type Chain } from './chain';
-import { Emitter } from './emit';
+import { Emitter, type Port } from './emit';
 import { headGradient } from './head';
 import { canonical, type GNode } from './ir';
 import { ruleSet } from './lrp';
@@ -19,28 +21,35 @@ import { inferShapes } from './shapes';
 
 export type { RuleName } from './rule';
 
+/** AttributeProto.type of a sub-graph. */
+const GRAPH = 5;
+
 export interface DifferentiateOptions {
   rule: RuleName;
+  /** Heads and width of the caches, where the graph leaves them open. They are empty, and part of the graph. */
+  cache: { kvHeads: number; headDim: number };
   /** Layers whose gradients [1, tokens, width] are given out as well (`gradient.{l}`), for tests and for the curious. */
   gradients?: readonly number[];
-  /** The path under which the session gets the forward file's own bytes when weights are inside it. */
-  selfPath?: string;
-  /** The path of the few bytes the file leaves implicit. */
-  extraPath?: string;
 }
 
 export interface Differentiated {
+  /** A file of its own, over the same weight files. */
   bytes: Uint8Array;
   /** Set when the forward file holds weights: give its bytes to the session under this path. */
   selfPath: string | null;
-  /** Set when the backward needs bytes of its own. */
-  extra: { path: string; data: Uint8Array } | null;
-  /** The forward's inputs that the backward has too; caches are fed empty. */
-  inputs: OnnxValueInfo[];
   /** Number of blocks; R has layers + 1 rows. */
   layers: number;
-  nodes: number;
 }
+
+/** Within the decoder's own file, and so over the decoder's own weights in memory. */
+export interface Joined {
+  bytes: Uint8Array;
+  /** What the way back is fed with, `OUTSIDE` before each name; `SWITCH` besides. */
+  inputs: readonly Port[];
+  layers: number;
+}
+
+const SELF = 'forward.onnx';
 
 /** The target's inputs: z = Σ weight · logit[row, token]; rows are positions of this run. */
 export const TARGET_INPUTS = { rows: 'target.rows', tokens: 'target.tokens', weights: 'target.weights' } as const;
@@ -52,14 +61,31 @@ export const RELEVANCE_OUTPUTS = { relevance: 'relevance', z: 'z', logits: 'targ
  * Throws NoGradientError, naming the operator, for a graph beyond the rules.
  */
 export function differentiate(model: OnnxModel, residual: Residual | null, options: DifferentiateOptions): Differentiated {
-  const selfPath = options.selfPath ?? 'forward.onnx';
-  const extraPath = options.extraPath ?? 'backward.bin';
+  const { e, layers } = wayBack(model, residual, SELF, options);
+  return { bytes: e.file(), selfPath: e.usesSelf ? SELF : null, layers };
+}
+
+/**
+ * The same as a second program in the decoder's file (branch.ts): its weights are in memory once, and it costs nothing while it is off.
+ * `decoder`: the session's own file, made from `model` by prepareModel. Null where that cannot be: the graph has branches of its own,
+ * whose names could not be kept apart.
+ */
+export function differentiateWithin(decoder: Uint8Array, model: OnnxModel, residual: Residual | null, options: DifferentiateOptions): Joined | null {
+  if (model.graph.nodes.some((node) => [...node.attributes.values()].some(({ type }) => type === GRAPH))) return null;
+  const { e, layers } = wayBack(model, residual, null, options);
+  return { bytes: asBranch(readModel(decoder), e), inputs: e.inputs, layers };
+}
+
+function wayBack(model: OnnxModel, residual: Residual | null, selfPath: string | null, { rule, cache, gradients = [] }: DifferentiateOptions): { e: Emitter; layers: number } {
   const tape = canonical(model);
   const infos = inferShapes(tape);
   const chain = findChain(tape, residual?.hidden.map((point) => point.tensor ?? '') ?? null);
-  const e = new Emitter(tape, selfPath, extraPath);
+  const e = new Emitter(tape, selfPath);
   const inputs = model.graph.inputs.filter((input) => !model.graph.initializers.has(input.name));
-  for (const input of inputs) e.input(input.name, input.elemType, input.shape ?? []);
+  for (const { name, elemType, shape } of inputs) {
+    if (!name.startsWith('past_key_values')) e.input(name, elemType, shape ?? []);
+    else e.empty(name, elemType, [1, cache.kvHeads, 0, cache.headDim].map((value, i) => (i % 2 === 1 && typeof shape?.[i] === 'number' ? shape[i] : value)));
+  }
   const differentiable = differentiableFrom(tape, [chain.sums[0]], infos);
   const target = {
     rows: e.input(TARGET_INPUTS.rows, 7, ['targets']),
@@ -74,27 +100,18 @@ export function differentiate(model: OnnxModel, residual: Residual | null, optio
   };
   const ids = inputs.find((input) => input.name === 'input_ids') ?? inputs[0];
   const tokens = (): string => shared('tokens', () => e.op('Gather', [e.op('Shape', [ids.name]), e.ints([1], true)], { axis: { int: 0 } }));
-  const rules = ruleSet(tape, options.rule, (name) => differentiable.has(name));
+  const rules = ruleSet(tape, rule, (name) => differentiable.has(name));
   const pass: Pass = { e, tape, infos, rules, differentiable, shared, tokens };
 
   const head = headGradient(pass, chain, target);
-  const rows = sweep(pass, chain, head.gradient, options.gradients ?? []);
+  const rows = sweep(pass, chain, head.gradient, gradients);
   e.node('Concat', rows, [RELEVANCE_OUTPUTS.relevance], { axis: { int: 0 } });
   e.node('Identity', [head.z], [RELEVANCE_OUTPUTS.z]);
   e.node('Identity', [head.logits], [RELEVANCE_OUTPUTS.logits]);
   e.output(RELEVANCE_OUTPUTS.relevance, 1, ['layers', 'sequence_length']);
   e.output(RELEVANCE_OUTPUTS.z, 1, [1]);
   e.output(RELEVANCE_OUTPUTS.logits, 1, ['targets']);
-
-  const { bytes, extra } = e.build();
-  return {
-    bytes,
-    selfPath: e.usesSelf ? selfPath : null,
-    extra: extra ? { path: extraPath, data: extra } : null,
-    inputs,
-    layers: chain.layers.length - 1,
-    nodes: e.nodeCount,
-  };
+  return { e, layers: chain.layers.length - 1 };
 }
 
 /** From ∂z/∂h[L] down to ∂z/∂h[0]; returns the rows of R, h[0] first, each [1, tokens]. */

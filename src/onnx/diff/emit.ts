@@ -1,39 +1,45 @@
 /**
- * Collects the nodes of the model being written. Weights of the forward file are declared, never copied: a second graph over the
- * same bytes. Small tensors (shapes, norm weights) are copied, because shape inference reads them before external data is there.
+ * Collects the nodes of the graph being written, for one of two places: a file of its own, or a branch of the decoder's own file
+ * (branch.ts), where the weights are there already. Weights are declared, never copied. In a file of its own small tensors (shapes,
+ * norm weights) are copied, because shape inference reads them before external data is there.
  */
 import { preciseNode } from '../precise';
 import { ProtoWriter } from '../proto';
-import type { ByteRange, OnnxTensor } from '../types';
+import type { OnnxTensor } from '../types';
 import { rewireNode, writeExternalTensor, writeNode, writeTensor, writeValueInfo, type AttributeValue } from '../write';
 import { F16, F32, F64, I64, MS, isFloat, type GNode, type Tape } from './ir';
 
 const KEEP_INSIDE = 1024;
-/** TensorProto.DataType of the packed views on quantised bytes. */
-export const UINT4 = 21;
-export const UINT8 = 2;
+/** Inputs and outputs of the whole file, and names within a branch, where the decoder's own names may stand outside. */
+export const OUTSIDE = 'lab.back.';
+const INSIDE = 'back.';
 
 export type Attributes = Record<string, AttributeValue>;
 
+export interface Port {
+  name: string;
+  elemType: number;
+  shape: (number | string | null)[];
+}
+
 export class Emitter {
-  private readonly nodes: Uint8Array[] = [];
-  private readonly tensors: Uint8Array[] = [];
-  private readonly inputs: Uint8Array[] = [];
-  private readonly outputs: Uint8Array[] = [];
+  readonly nodes: Uint8Array[] = [];
+  readonly tensors: Uint8Array[] = [];
+  readonly inputs: Port[] = [];
+  readonly outputs: Port[] = [];
   private readonly declared = new Set<string>();
   private readonly pool = new Map<string, string>();
   private readonly emitted = new Set<GNode>();
   private counter = 0;
-  /** Bytes the session needs beside the forward file's own (zero points the file leaves implicit). */
-  private extra = 0;
   usesSelf = false;
-  nodeCount = 0;
 
   constructor(
     readonly tape: Tape,
-    /** Under which path the forward file itself is given to the session, when weights are inside it. */
-    readonly selfPath: string,
-    readonly extraPath: string,
+    /**
+     * A file of its own: under which path the forward file itself is given to the session, when weights are inside it. Null: a branch of
+     * the decoder's file.
+     */
+    readonly selfPath: string | null,
   ) {}
 
   fresh(tag: string): string {
@@ -53,8 +59,7 @@ export class Emitter {
 
   node(opType: string, inputs: string[], outputs: string[], attributes: Attributes = {}, domain = ''): void {
     inputs.forEach((name) => this.declare(name));
-    this.nodes.push(writeNode({ opType, inputs, outputs, attributes, domain: domain || undefined }));
-    this.nodeCount++;
+    this.nodes.push(writeNode({ opType, inputs: inputs.map(this.wire), outputs: outputs.map(this.wire), attributes, domain: domain || undefined }));
   }
 
   /**
@@ -64,12 +69,18 @@ export class Emitter {
   clone(node: GNode, inputs: string[], outputs: string[]): void {
     if (!node.origin) return this.node(node.op, inputs, outputs, node.made, node.domain);
     inputs.forEach((name) => this.declare(name));
-    const wires = { inputs: (_: string, i: number) => inputs[i], outputs: (_: string, i: number) => outputs[i], name: outputs.find(Boolean) };
+    const [from, to] = [inputs.map(this.wire), outputs.map(this.wire)];
+    const wires = { inputs: (_: string, i: number) => from[i], outputs: (_: string, i: number) => to[i], name: to.find(Boolean) };
     const { bytes } = this.tape.model;
     const precise = preciseNode(bytes, node.origin);
     this.nodes.push(precise ? rewireNode(precise, { ...node.origin, range: { start: 0, end: precise.length } }, wires) : rewireNode(bytes, node.origin, wires));
-    this.nodeCount++;
   }
+
+  /** What a tensor is called in the place written for. */
+  readonly wire = (name: string): string => {
+    if (this.selfPath !== null || name === '' || this.tape.model.graph.initializers.has(name)) return name;
+    return (this.inputs.some((input) => input.name === name) ? OUTSIDE : INSIDE) + name;
+  };
 
   /** Makes sure a tensor of the forward graph exists here, with everything it is computed from; returns its name. */
   forward(name: string): string {
@@ -103,53 +114,25 @@ export class Emitter {
     this.declared.add(name);
     const values = this.tape.ints.get(name);
     if (values) {
-      this.tensors.push(writeTensor(name, I64, [values.length], BigInt64Array.from(values, BigInt)));
+      this.tensors.push(writeTensor(this.wire(name), I64, [values.length], BigInt64Array.from(values, BigInt)));
       return;
     }
-    const tensor = this.tape.model.graph.initializers.get(name);
-    if (tensor) this.tensors.push(this.header(tensor));
+    const tensor = this.selfPath === null ? undefined : this.tape.model.graph.initializers.get(name);
+    if (tensor) this.tensors.push(this.header(tensor, this.selfPath!));
   }
 
-  private header(tensor: OnnxTensor): Uint8Array {
-    const { bytes } = this.tape.model;
+  private header(tensor: OnnxTensor, selfPath: string): Uint8Array {
     if (tensor.data.kind === 'raw' && tensor.data.range.end - tensor.data.range.start >= KEEP_INSIDE) {
       this.usesSelf = true;
-      return writeExternalTensor(tensor.name, tensor.dataType, tensor.dims, this.selfPath, tensor.data.range);
+      return writeExternalTensor(tensor.name, tensor.dataType, tensor.dims, selfPath, tensor.data.range);
     }
-    return bytes.subarray(tensor.range.start, tensor.range.end);
+    return this.tape.model.bytes.subarray(tensor.range.start, tensor.range.end);
   }
 
-  /** A second tensor over the bytes of an initialiser, with another type or shape. */
-  view(tensor: OnnxTensor, dataType: number, dims: number[]): string {
-    const name = `diff.view.${dataType}.${dims.join('x')}.${tensor.name}`;
-    if (this.declared.has(name)) return name;
+  /** A tensor of no elements: what a cache is before anything was read. */
+  empty(name: string, elemType: number, dims: number[]): void {
     this.declared.add(name);
-    const { data } = tensor;
-    if (data.kind === 'external') {
-      this.tensors.push(writeExternalTensor(name, dataType, dims, data.location, { start: data.offset, end: data.offset + data.length }));
-    } else if (data.kind === 'raw') {
-      if (data.range.end - data.range.start >= KEEP_INSIDE) {
-        this.usesSelf = true;
-        this.tensors.push(writeExternalTensor(name, dataType, dims, this.selfPath, data.range));
-      } else this.tensors.push(rawTensor(name, dataType, dims, this.bytesOf(data.range)));
-    } else {
-      throw new Error(`${tensor.name}: packed weights kept as numbers`);
-    }
-    return name;
-  }
-
-  bytesOf(range: ByteRange): Uint8Array {
-    return this.tape.model.bytes.subarray(range.start, range.end);
-  }
-
-  /** A tensor of `length` equal bytes in the extra file; all of them share its beginning. */
-  filled(dataType: number, dims: number[], length: number): string {
-    const name = `diff.filled.${dataType}.${dims.join('x')}`;
-    if (this.declared.has(name)) return name;
-    this.declared.add(name);
-    this.extra = Math.max(this.extra, length);
-    this.tensors.push(writeExternalTensor(name, dataType, dims, this.extraPath, { start: 0, end: length }));
-    return name;
+    this.tensors.push(writeTensor(this.wire(name), elemType, dims, new Float32Array(0)));
   }
 
   /** int64 constants; equal ones share a tensor. */
@@ -174,18 +157,18 @@ export class Emitter {
       name = `diff.const.${key}`;
       this.pool.set(key, name);
       this.declared.add(name);
-      this.tensors.push(make(name));
+      this.tensors.push(make(this.wire(name)));
     }
     return name;
   }
 
-  input(name: string, elemType: number, shape: (number | string | null)[]): string {
+  input(name: string, elemType: number, shape: Port['shape']): string {
     this.declared.add(name);
-    this.inputs.push(writeValueInfo(name, elemType, shape));
+    this.inputs.push({ name, elemType, shape });
     return name;
   }
-  output(name: string, elemType?: number, shape?: (number | string | null)[]): void {
-    this.outputs.push(writeValueInfo(name, elemType, shape));
+  output(name: string, elemType: number, shape: Port['shape']): void {
+    this.outputs.push({ name, elemType, shape });
   }
 
   // Arithmetic by name: rules read like formulas.
@@ -198,27 +181,27 @@ export class Emitter {
   transpose = (a: string, perm: number[]): string => this.op('Transpose', [a], { perm: { ints: perm } });
   reshape = (a: string, shape: number[]): string => this.op('Reshape', [a, this.ints(shape)]);
   sum = (a: string, axes: number[], keep = true): string => this.op('ReduceSum', [a, this.ints(axes)], { keepdims: { int: keep ? 1 : 0 } });
-  mean = (a: string, axes: number[]): string => this.op('ReduceMean', [a, this.ints(axes)], { keepdims: { int: 1 } });
+  /** Axes became an input of it with opset 18. */
+  mean = (a: string, axes: number[]): string =>
+    (this.tape.model.opsets.get('') ?? 0) < 18
+      ? this.op('ReduceMean', [a], { axes: { ints: axes }, keepdims: { int: 1 } })
+      : this.op('ReduceMean', [a, this.ints(axes)], { keepdims: { int: 1 } });
   softmax = (a: string): string => this.op('Softmax', [a], { axis: { int: -1 } });
   scale = (a: string, by: number, dtype: number): string => (by === 1 ? a : this.mul(a, this.scalar(by, dtype)));
   cast = (a: string, from: number, to: number): string => (from === to || from === 0 ? a : this.op('Cast', [a], { to: { int: to } }));
 
-  build(): { bytes: Uint8Array; extra: Uint8Array | null } {
+  /** What was collected as a file of its own, in the forward's opsets. */
+  file(): Uint8Array {
     const { model } = this.tape;
     const graph = new ProtoWriter();
     for (const node of this.nodes) graph.bytes(1, node);
     graph.string(2, 'backward');
     for (const tensor of this.tensors) graph.bytes(5, tensor);
-    for (const input of this.inputs) graph.bytes(11, input);
-    for (const output of this.outputs) graph.bytes(12, output);
-    // Blockwise DequantizeLinear needs opset 21; what older files mean differently is rewritten in ir.ts.
-    const opsets = new Map(model.opsets).set('', Math.max(21, model.opsets.get('') ?? 0));
-    if (!opsets.has(MS)) opsets.set(MS, 1);
-    const w = new ProtoWriter().uint(1, Math.max(10, model.irVersion)).string(2, 'differentiate');
-    w.bytes(7, graph.done());
-    for (const [domain, version] of opsets) w.bytes(8, new ProtoWriter().string(1, domain).uint(2, version).done());
-    // Two packed zero points of 8 in every byte.
-    return { bytes: w.done(), extra: this.extra > 0 ? new Uint8Array(this.extra).fill(0x88) : null };
+    for (const { name, elemType, shape } of this.inputs) graph.bytes(11, writeValueInfo(name, elemType, shape));
+    for (const { name, elemType, shape } of this.outputs) graph.bytes(12, writeValueInfo(name, elemType, shape));
+    const w = new ProtoWriter().uint(1, model.irVersion).string(2, 'differentiate').bytes(7, graph.done());
+    for (const [domain, version] of new Map([[MS, 1], ...model.opsets])) w.bytes(8, new ProtoWriter().string(1, domain).uint(2, version).done());
+    return w.done();
   }
 }
 

@@ -2,8 +2,8 @@
  * The forward graph in the form the differentiation works on: topologically sorted, one operator per idea.
  *
  * `canonical` rewrites what would otherwise need a rule of its own: fused skip-norms become a sum and a norm (so that every residual
- * sum is an Add), opset-23 RMSNormalization and RotaryEmbedding become the ones every runtime has, reductions take their axes as an input (opset 18). Nothing here changes what the graph computes,
- * but for one thing: activations that a file rounds to 8 bits on the way (DynamicQuantizeLinear) are not rounded. A staircase has no
+ * sum is an Add), opset-23 RMSNormalization and RotaryEmbedding become the ones every runtime has. Nothing here changes what the graph
+ * computes, but for one thing: activations that a file rounds to 8 bits on the way (DynamicQuantizeLinear) are not rounded. A staircase has no
  * slope; what is differentiated is the model with its weights unpacked.
  */
 import { OnnxError } from '../error';
@@ -55,7 +55,7 @@ export interface Tape {
   /** Tensor → index of the node that makes it. */
   producer: Map<string, number>;
   constants: Map<string, OnnxTensor>;
-  /** int64 tensors made here (axes that older opsets keep in attributes). */
+  /** int64 tensors made here. */
   ints: Map<string, number[]>;
 }
 
@@ -69,8 +69,6 @@ export class NoGradientError extends OnnxError {
   }
 }
 
-const REDUCTIONS = new Set(['ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSumExp']);
-
 export function canonical(model: OnnxModel): Tape {
   const opset = model.opsets.get('') ?? 0;
   if (opset > 0 && opset < 13) throw new NoGradientError('opset', `the file uses opset ${opset}, and the rules start at 13.`);
@@ -81,14 +79,14 @@ export function canonical(model: OnnxModel): Tape {
       const value = node.attributes.get('value')?.t;
       if (value) tape.constants.set(node.outputs[0], value);
     }
-    made.push(...canonicalNode(node, opset, tape));
+    made.push(...canonicalNode(node, tape));
   }
   tape.nodes = sorted(made);
   tape.nodes.forEach((node, i) => node.outputs.forEach((name) => name && tape.producer.set(name, i)));
   return tape;
 }
 
-function canonicalNode(node: OnnxNode, opset: number, tape: Tape): GNode[] {
+function canonicalNode(node: OnnxNode, tape: Tape): GNode[] {
   const { opType: op, domain, inputs } = node;
   const same: GNode = { op, domain, inputs: [...inputs], outputs: [...node.outputs], origin: node, made: {} };
   const out = (i: number, tag: string): string => node.outputs[i] || `${node.outputs[0]}/diff.${tag}`;
@@ -122,16 +120,6 @@ function canonicalNode(node: OnnxNode, opset: number, tape: Tape): GNode[] {
     const made = Object.fromEntries(['interleaved', 'num_heads', 'rotary_embedding_dim'].map((name) => [name, { int: node.attributes.get(name)?.i ?? 0 }]));
     return [{ op, domain: MS, inputs: [inputs[0], inputs[3], inputs[1], inputs[2]], outputs: [...node.outputs], origin: null, made }];
   }
-  if (REDUCTIONS.has(op) && opset < 18) {
-    const axes = node.attributes.get('axes')?.ints;
-    same.origin = null;
-    same.made = { keepdims: { int: node.attributes.get('keepdims')?.i ?? 1 } };
-    if (axes) {
-      const name = `diff.axes.${axes.join('_')}`;
-      tape.ints.set(name, axes);
-      same.inputs = [inputs[0], name];
-    }
-  }
   if (op === 'DynamicQuantizeLinear') {
     // x, which stands for (x8 − zero) · scale, as it is: its scale is 1.
     tape.ints.set('diff.one', [1]);
@@ -143,10 +131,6 @@ function canonicalNode(node: OnnxNode, opset: number, tape: Tape): GNode[] {
     const float = (from: string, to: string): GNode => plain('Cast', [from], to, { to: { int: F32 } });
     const unpacked = inputs[3] ? [float(inputs[1], bytes), float(inputs[3], zero), plain('Sub', [bytes, zero], weights)] : [float(inputs[1], weights)];
     return [...unpacked, plain('MatMul', [inputs[0], weights], node.outputs[0])];
-  }
-  if (op === 'Split' && opset < 18 && inputs.length < 2) {
-    same.origin = null;
-    same.made = { axis: { int: node.attributes.get('axis')?.i ?? 0 }, num_outputs: { int: node.outputs.length } };
   }
   return [same];
 }

@@ -217,7 +217,7 @@ function infer(node: GNode, x: (i: number) => Info, tape: Tape): Info[] {
     case 'ReduceMin':
     case 'ReduceL2':
     case 'ReduceSumSquare': {
-      const axes = (x(1).value as number[] | undefined) ?? null;
+      const axes = (x(1).value as number[] | undefined) ?? intsAttr(node, 'axes');
       const keep = intAttr(node, 'keepdims', 1) === 1;
       if (!first.shape) return [{ dtype: first.dtype, shape: null }];
       const at = new Set(axes ? axes.map((a) => axisOf(a, rank)) : first.shape.map((_, i) => i));

@@ -1,6 +1,5 @@
 /** Products with weights. Weights get no gradient, so the backward of a product is one product. */
-import { NoGradientError, intAttr, type Tape } from '../ir';
-import { UINT4, UINT8, type Emitter } from '../emit';
+import { MS, NoGradientError, intAttr } from '../ir';
 import { commonShape, dtypeOf, reshapeLike, unbroadcast, type Rule, type RuleContext } from '../rule';
 
 /** g [.., N] · W [K, N]ᵀ. Gemm reads W transposed in place; a Transpose would make a copy of every weight, kept for good. */
@@ -41,44 +40,33 @@ const gemm: Rule = (c) => {
 };
 
 /**
- * Y = X·Wᵀ with W [N, K] in 4- or 8-bit blocks along K. The packed bytes, read as a uint4 tensor [N, K], are unpacked for this one
- * product; the scales wait for the gradient from above, so that one dense weight at a time is alive.
+ * Y = X·Wᵀ with W [N, K] in 4- or 8-bit blocks along K. A gather of all rows unpacks the very bytes that the forward's product reads
+ * (nibbles, scales and zero points lie alike in both operators), for this one product: the scales wait for the gradient from above, so
+ * that one dense weight at a time is alive.
  */
-const matmulNBits: Rule = (c) => [c.e.matmul(c.g()!, dequantized(c.e, c.node.inputs, c, c.pulse))];
+const matmulNBits: Rule = (c) => [c.e.matmul(c.g()!, unpacked(c))];
 
-function dequantized(e: Emitter, inputs: string[], c: RuleContext, pulse: string | null): string {
-  const { node } = c;
+function unpacked(c: RuleContext): string {
+  const { e, node } = c;
   const [n, k, block, bits] = [intAttr(node, 'N', 0), intAttr(node, 'K', 0), intAttr(node, 'block_size', 32), intAttr(node, 'bits', 4)];
-  const weight = constant(e.tape, inputs[1]);
   const blocks = k / block;
-  if (!weight || (bits !== 4 && bits !== 8) || !Number.isInteger(blocks) || inputs[4]) {
+  if (!e.tape.constants.has(node.inputs[1]) || (bits !== 4 && bits !== 8) || !Number.isInteger(blocks) || node.inputs[4]) {
     throw new NoGradientError('MatMulNBits', `a quantised product of a kind for which there is no rule (${bits} bits, blocks of ${block}).`);
   }
-  const type = bits === 4 ? UINT4 : UINT8;
-  const view = e.view(weight, type, [n, k]);
-  const dtype = dtypeOf(c.xi(0));
-  let scales = e.reshape(inputs[2], [n, blocks]);
-  if (pulse) scales = e.add(scales, e.cast(pulse, 1, dtype));
-  const zero = zeroPoints(e, inputs[3] ?? '', n, blocks, bits);
-  return e.op('DequantizeLinear', [view, scales, zero], { axis: { int: 1 }, block_size: { int: block } });
+  const all = c.shared(`rows.${n}`, () => e.op('Range', [e.ints([0], true), e.ints([n], true), e.ints([1], true)]));
+  // A shape known only at run time: with a constant one the runtime would keep a reshaped copy of the weight.
+  const packed = (k * bits) / 8;
+  const shape = c.shared(`shape.${n}.${packed}`, () => e.op('Add', [e.ints([n, packed]), e.op('Mul', [c.tokens(), e.ints([0])])]));
+  let scales = asRows(c, 2, [n, blocks]);
+  if (c.pulse) scales = e.add(scales, e.cast(c.pulse, 1, dtypeOf(c.xi(0))));
+  const zeros = node.inputs[3] ? [asRows(c, 3, [n, Math.ceil((blocks * bits) / 8)])] : [];
+  const attributes = { bits: { int: bits }, block_size: { int: block }, gather_axis: { int: 0 }, quantize_axis: { int: 1 } };
+  return e.op('GatherBlockQuantized', [e.op('Reshape', [c.x(1), shape]), all, scales, ...zeros], attributes, MS);
 }
 
-function constant(tape: Tape, name: string): ReturnType<Tape['constants']['get']> {
-  const tensor = tape.constants.get(name);
-  return tensor && tensor.data.kind !== 'typed' ? tensor : undefined;
-}
-
-/** Zero points of the file, or the implicit middle (8 or 128; the extra file holds 0x88 in every byte, so 8-bit ones are made here). */
-function zeroPoints(e: Emitter, name: string, n: number, blocks: number, bits: number): string {
-  if (name === '') {
-    if (bits === 4) return e.filled(UINT4, [n, blocks], Math.ceil((n * blocks) / 2));
-    return e.op('Cast', [e.op('Expand', [e.scalar(128, 1), e.ints([n, blocks])])], { to: { int: UINT8 } });
-  }
-  const tensor = constant(e.tape, name);
-  if (!tensor || tensor.dataType !== UINT8) throw new NoGradientError('MatMulNBits', 'its zero points are not whole numbers.');
-  if (bits === 8) return e.view(tensor, UINT8, [n, blocks]);
-  if (blocks % 2 === 1) throw new NoGradientError('MatMulNBits', 'its zero points are padded to whole bytes.');
-  return e.view(tensor, UINT4, [n, blocks]);
+/** A small constant under a shape that the file need not give it. */
+function asRows(c: RuleContext, i: number, shape: number[]): string {
+  return c.xi(i).shape?.join() === shape.join() ? c.x(i) : c.e.reshape(c.x(i), shape);
 }
 
 export const linear: Record<string, Rule> = { MatMul: matmul, Gemm: gemm, MatMulNBits: matmulNBits };

@@ -1,12 +1,12 @@
 /** Reductions, softmax and norms. */
 import type { Emitter } from '../emit';
-import { NoGradientError, floatAttr, intAttr } from '../ir';
+import { NoGradientError, floatAttr, intAttr, intsAttr } from '../ir';
 import { axisOf, dtypeOf, type Rule, type RuleContext } from '../rule';
 
-/** Axes of a reduction; all of them when none are named. */
+/** Axes of a reduction, an input or (before opset 18) an attribute; all of them when none are named. */
 function axesOf(c: RuleContext): number[] {
   const rank = c.xi(0).shape?.length ?? 0;
-  const axes = c.node.inputs[1] ? (c.xi(1).value as number[] | null) : null;
+  const axes = c.node.inputs[1] ? (c.xi(1).value as number[] | null) : intsAttr(c.node, 'axes');
   return (axes ?? Array.from({ length: rank }, (_, i) => i)).map((a) => axisOf(a, rank));
 }
 
