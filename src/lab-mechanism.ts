@@ -253,7 +253,7 @@ export class Mechanism {
     const quantised = /^q/.test(this.open.choice.dtype);
     // MLPs are 3 to 5.5 times as wide as the stream in the supported families
     const shape: ModelShape = { layers, width, heads, kvHeads, headDim, inner: 6 * width, quantised };
-    // Beside the weights in memory the file itself, read once more: to be shared, or to be held by the way back as well.
+    // Beside the weights in memory the file itself, read once more: from a host that keeps no commit, or for the way back's own.
     return Math.min(config.maxLength, longestFor(shape, Math.max(0, MEMORY - 2 * this.weights())));
   }
 
@@ -279,15 +279,28 @@ export class Mechanism {
     if (known) return known;
     meter.phase('compile', null, 'building the way back through the layers');
     if (weights === 'shared') {
-      const original = await open.original(signal);
-      const made = await RelevanceSession.within(open.decoder, original, open.prepared(original), rule);
-      original.giveBack?.();
-      if (made) return (this.shared = made);
+      const { files, giveBack } = await open.weights(signal);
+      try {
+        const made = await RelevanceSession.within(open.decoder, open.graphs.plain, { bytes: open.graphs.prepared, externalData: files }, rule);
+        if (made) return (this.shared = made);
+      } finally {
+        giveBack();
+      }
     }
-    const made = open.original(signal).then((original) => RelevanceSession.create(original, rule, open.device, open.config));
+    const made = this.apart(rule, signal);
     this.own.set(rule, made);
     made.catch(() => this.own.delete(rule));
     return made;
+  }
+
+  private async apart(rule: RelevanceRule, signal: AbortSignal): Promise<RelevanceSession> {
+    const { open } = this;
+    const { files, giveBack } = await open.weights(signal);
+    try {
+      return await RelevanceSession.create({ bytes: open.graphs.plain, externalData: files }, rule, open.device, open.config);
+    } finally {
+      giveBack();
+    }
   }
 
   private async firstToken(asked: MechanismAsk): Promise<number> {

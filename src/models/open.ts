@@ -4,6 +4,7 @@ import { LabError, throwIfAborted, toLabError } from '../runtime/errors';
 import { parseJson, type Fetched } from '../runtime/fetch';
 import type { Meter } from '../runtime/progress';
 import type { SessionSource } from '../runtime/session';
+import type { View } from '../runtime/view';
 import type { Capabilities, Device, ModelRef, Provenance, SelfTest } from '../types';
 import { choose, options, type Choice, type Option } from './choose';
 import { readConfig, type ModelConfig } from './config';
@@ -32,14 +33,14 @@ export interface OpenModel {
   files: Provenance['files'];
   selfTest: SelfTest;
   notes: string[];
-  /**
-   * The file as it came, for sessions built beside the decoder (its gradient, a second device). Kept in memory while small,
-   * else read again, from the store where it is kept.
-   */
-  original: (signal?: AbortSignal) => Promise<SessionSource>;
-  /** What the decoder's session was made from, over the files of `original`. */
-  prepared: (original: SessionSource) => SessionSource;
+  /** The graph without its weights: as it came, and with the lab's additions, as the decoder's session was made from it. */
+  graphs: { plain: Uint8Array; prepared: Uint8Array };
+  /** The files those graphs name, for sessions built beside the decoder (its gradient) or in its place. */
+  weights: Weights;
 }
+
+/** Kept in memory while small, else read again from where they came; `giveBack` once a session was made of them. */
+export type Weights = (signal?: AbortSignal) => Promise<{ files: SessionSource['externalData']; giveBack: () => void }>;
 
 /** A plain second session is built for the self-test up to this size. */
 const PLAIN_UP_TO = 32 * 2 ** 20;
@@ -78,12 +79,12 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
     throwIfAborted(signal);
     meter.phase('prepare');
     const prepared = prepare(m, open.precise, on);
-    const files = { bytes: m.graph.bytes, externalData: prepared.externalPaths.map((path) => ({ path, data: m.external(path) })) };
 
     meter.phase('compile', null, on === 'webgpu' ? 'building GPU programs' : 'building the WASM session');
     const decoder = await Decoder.create(
       {
-        ...preparedOf(prepared)(files),
+        bytes: prepared.bytes,
+        externalData: filesOf(m, prepared),
         instruments: prepared.lab,
         opaque: prepared.opaque,
         outputs: prepared.outputs.map((o) => o.name),
@@ -113,8 +114,8 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
         files: m.files,
         selfTest: tested,
         notes: m.notes,
-        original: originalOf(m, prepared, source),
-        prepared: preparedOf(prepared),
+        graphs: { plain: prepared.plain, prepared: prepared.bytes },
+        weights: weightsOf(m, prepared, source),
       };
     } catch (error) {
       await decoder.dispose();
@@ -218,35 +219,33 @@ function longText({ tokenizer, config }: Material): number[] {
   return ids.slice(0, Math.min(72, config.maxLength));
 }
 
-function originalOf(m: Material, prepared: Prepared, source: ModelSource): OpenModel['original'] {
-  const data = prepared.externalPaths;
-  return m.bytes <= KEEP_UP_TO ? keep(m, data) : reread(source, m.choice.path, data);
+function weightsOf(m: Material, prepared: Prepared, source: ModelSource): Weights {
+  if (m.bytes <= KEEP_UP_TO) {
+    const files = filesOf(m, prepared);
+    return () => Promise.resolve({ files, giveBack: () => undefined });
+  }
+  const { path } = m.choice;
+  const folder = path.slice(0, path.lastIndexOf('/') + 1);
+  return reread(source, [...prepared.externalPaths.map((name) => ({ path: name, at: folder + name })), ...(prepared.selfPath ? [{ path: prepared.selfPath, at: path }] : [])]);
 }
 
-/** Of the prepared file only what a session needs; like `reread` a function of its own. */
-function preparedOf({ bytes, selfPath }: Prepared): OpenModel['prepared'] {
-  return (original) => ({
-    ...original,
-    bytes,
-    externalData: [...original.externalData, ...(selfPath ? [{ path: selfPath, data: original.bytes }] : [])],
-  });
-}
-
-function keep(m: Material, data: readonly string[]): OpenModel['original'] {
-  const kept = { bytes: m.graph.bytes, externalData: data.map((path) => ({ path, data: m.external(path) })) };
-  return () => Promise.resolve(kept);
+/** Where a graph finds its weights: beside it, and where they were inside, in the file as it came. */
+function filesOf(m: Material, { externalPaths, selfPath }: Prepared): SessionSource['externalData'] {
+  return [...externalPaths.map((path) => ({ path, data: m.external(path) })), ...(selfPath ? [{ path: selfPath, data: m.graph.bytes }] : [])];
 }
 
 /** A function of its own, holding names only: sharing a scope with the download would keep all of it alive. */
-function reread(source: ModelSource, path: string, data: readonly string[]): OpenModel['original'] {
-  const folder = path.slice(0, path.lastIndexOf('/') + 1);
+function reread(source: ModelSource, names: readonly { path: string; at: string }[]): Weights {
   return async (signal) => {
-    const bytes = (await source.read(path, { signal })).bytes;
-    const externalData = await Promise.all(data.map(async (name) => ({ path: name, data: (await source.read(folder + name, { signal })).bytes })));
-    const giveBack = (): void => {
-      for (const { buffer } of [bytes, ...externalData.map((file) => file.data)]) if (buffer instanceof ArrayBuffer) structuredClone(buffer, { transfer: [buffer] });
-    };
-    return { bytes, externalData, giveBack };
+    const views: View[] = [];
+    const giveBack = (): void => views.forEach((view) => view.close());
+    try {
+      for (const { at } of names) views.push(await source.view(at, { signal }));
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
+    return { files: names.map(({ path }, i) => ({ path, data: views[i].bytes })), giveBack };
   };
 }
 

@@ -2,6 +2,7 @@
 import { LabError, toLabError } from '../runtime/errors';
 import { fetchFile, parseJson, statFile, type Fetched, type FetchOptions } from '../runtime/fetch';
 import type { FileStore } from '../runtime/store';
+import { viewOfFile, viewOfMemory, type View } from '../runtime/view';
 import type { ModelRef } from '../types';
 import { bundledFiles } from './catalogue';
 import type { RemoteFile } from './choose';
@@ -22,6 +23,8 @@ export interface ModelSource {
   has(path: string): boolean;
   /** @throws LabError as `fetchFile` does */
   read(path: string, options?: ReadOptions): Promise<Fetched>;
+  /** The same bytes for a session to be made of: in pieces from the store where they are kept. */
+  view(path: string, options?: ReadOptions): Promise<View>;
 }
 
 export interface SourceContext {
@@ -60,9 +63,18 @@ class HttpSource implements ModelSource {
     return this.files.some((f) => f.path === path);
   }
 
+  async view(path: string, options: ReadOptions = {}): Promise<View> {
+    const kept = await this.shared.store?.view(this.urlOf(path));
+    return kept ? viewOfFile(kept) : viewOfMemory((await this.read(path, options)).bytes);
+  }
+
+  private urlOf(path: string): string {
+    return this.root + path.split('/').map(encodeURIComponent).join('/');
+  }
+
   read(path: string, options: ReadOptions = {}): Promise<Fetched> {
     const known = this.files.find((f) => f.path === path);
-    return fetchFile(this.root + path.split('/').map(encodeURIComponent).join('/'), {
+    return fetchFile(this.urlOf(path), {
       ...this.shared,
       ...options,
       expectedBytes: known?.bytes ?? null,
@@ -192,5 +204,9 @@ class FilesSource implements ModelSource {
     } finally {
       URL.revokeObjectURL(url);
     }
+  }
+
+  async view(path: string, options: ReadOptions = {}): Promise<View> {
+    return viewOfMemory((await this.read(path, options)).bytes);
   }
 }

@@ -29,6 +29,8 @@ export interface InstrumentOptions {
 /** ONNX Runtime gives its own Casts such names, and takes only Casts of such names out where they would round. */
 const FREE_CAST = 'InsertedPrecisionFreeCast_';
 
+const ZERO = 'lab.const.zero';
+
 /** The highest end a Slice can name: "to the end". */
 const TO_END = 2 ** 31 - 1;
 
@@ -45,6 +47,7 @@ export function instrument(model: OnnxModel, residual: Residual, options: Instru
   edit.input(IN.lensStates, FLOAT, ['lab_s', lab.width]);
   edit.input(IN.lensTokens, INT64, ['lab_t']);
 
+  if (lab.patch) edit.initializer(writeTensor(ZERO, FLOAT, [], Float32Array.of(0)));
   if (lab.patch) residual.hidden.forEach((at, l) => addPatch(edit, rewired, residual, at, l, options.halvesInFloat ?? false));
   addTap(edit, residual, lab.patch, IN.positions, OUT.hidden);
   addLensRows(edit, residual, lab);
@@ -65,8 +68,10 @@ function streamTensor(at: ResidualPoint, layer: number, patched: boolean): strin
 }
 
 /**
- * h[layer] with some positions replaced. The node that makes it writes to another name and a ScatterND writes the old one, so
- * all readers see the patch. A node that also norms the sum has that norm patched too, with the norm of the new state.
+ * h[layer] with some positions replaced. The node that makes it writes to another name and a ScatterND writes the old one, so that all
+ * readers see the patch; a node that also norms the sum has that norm patched too, with the norm of the new state. But WebGPU folds a
+ * norm and the products behind it into one kernel as long as nothing stands between them: so where just two things are summed and
+ * normed, the patch goes into those, the state on one side and 0 on the other.
  */
 function addPatch(edit: GraphEdit, rewired: Map<number, Uint8Array>, residual: Residual, at: ResidualPoint, layer: number, halvesInFloat: boolean): void {
   const node = edit.model.graph.nodes[at.node];
@@ -74,27 +79,33 @@ function addPatch(edit: GraphEdit, rewired: Map<number, Uint8Array>, residual: R
   const states = `lab.patch_states.${layer}`;
   edit.input(where, INT64, [`lab_p${layer}`, 2]);
   edit.input(states, FLOAT, [`lab_p${layer}`, residual.width]);
-  const update = cast(edit, states, FLOAT, at.elemType);
-  const normed = at.fusedNorm ? node.outputs[0] : '';
-
-  const renamed = new Map<string, string>();
-  if (at.tensor !== null) renamed.set(at.tensor, `lab.unpatched.${layer}`);
-  if (normed !== '') renamed.set(normed, `lab.unpatched_norm.${layer}`);
-  rewired.set(at.node, rewireNode(edit.model.bytes, node, { outputs: (name) => renamed.get(name) ?? name }));
-
   const stream = streamTensor(at, layer, true)!;
-  const before = at.tensor === null ? sumOf(edit, at.terms, `lab.unpatched.${layer}`) : renamed.get(at.tensor)!;
-  const scatter = (into: string, rows: string, output: string): void => {
-    if (!halvesInFloat || at.elemType === FLOAT) return edit.node({ opType: 'ScatterND', inputs: [into, where, rows], outputs: [output] });
+  const scatter = (into: string, rows: string, output: string, type = FLOAT): void => {
+    const update = cast(edit, rows, type, at.elemType);
+    if (!halvesInFloat || at.elemType === FLOAT) return edit.node({ opType: 'ScatterND', inputs: [into, where, update], outputs: [output] });
     const wide = cast(edit, into, at.elemType, FLOAT);
-    edit.node({ opType: 'ScatterND', inputs: [wide, where, cast(edit, rows, at.elemType, FLOAT)], outputs: [`${output}.wide`] });
+    edit.node({ opType: 'ScatterND', inputs: [wide, where, cast(edit, update, at.elemType, FLOAT)], outputs: [`${output}.wide`] });
     edit.node({ opType: 'Cast', inputs: [`${output}.wide`], outputs: [output], attributes: { to: { int: at.elemType } }, name: `${FREE_CAST}${output}` });
   };
-  scatter(before, update, stream);
-  if (normed !== '') {
-    const norm = `lab.patch_norm.${layer}`;
-    edit.node(plainNorm(node, update, norm));
-    scatter(renamed.get(normed)!, norm, normed);
+
+  if (at.fusedNorm && at.terms.length === 2) {
+    const zeros = `lab.patch_zeros.${layer}`;
+    edit.node({ opType: 'Mul', inputs: [states, ZERO], outputs: [zeros] });
+    const terms = at.terms.map((_, i) => `lab.patched.${layer}.${i}`);
+    at.terms.forEach((term, i) => scatter(term, i === 0 ? states : zeros, terms[i]));
+    rewired.set(at.node, rewireNode(edit.model.bytes, node, { inputs: (name, i) => terms[i] ?? name }));
+    if (at.tensor === null) sumOf(edit, terms, stream);
+    return;
+  }
+  const renamed = new Map<string, string>();
+  if (at.tensor !== null) renamed.set(at.tensor, `lab.unpatched.${layer}`);
+  if (at.fusedNorm) renamed.set(node.outputs[0], `lab.unpatched_norm.${layer}`);
+  rewired.set(at.node, rewireNode(edit.model.bytes, node, { outputs: (name) => renamed.get(name) ?? name }));
+  const update = cast(edit, states, FLOAT, at.elemType);
+  scatter(at.tensor === null ? sumOf(edit, at.terms, `lab.unpatched.${layer}`) : renamed.get(at.tensor)!, update, stream, at.elemType);
+  if (at.fusedNorm) {
+    edit.node(plainNorm(node, update, `lab.patch_norm.${layer}`));
+    scatter(renamed.get(node.outputs[0])!, `lab.patch_norm.${layer}`, node.outputs[0], at.elemType);
   }
 }
 

@@ -3,9 +3,7 @@
  * Plain data only: the runtime wraps each `LabTensor` in its own tensor class.
  *
  * Every lab input must be fed on every run. With the silent feeds the graph does the work of the untouched file and its
- * logits are bit-equal to it (rows = all positions): on the CPU always (16-bit files: prepared with `halvesInFloat`), on WebGPU
- * for floats. WebGPU folds a norm and separate 4-bit query, key and value products into one kernel; patch inputs stand between
- * them and keep them apart, which moves the last bit (< 3e-6 on the fixtures).
+ * logits are bit-equal to it (rows = all positions), on the CPU (16-bit files: prepared with `halvesInFloat`) and on WebGPU.
  */
 
 /** The inputs every instrumented graph has. Positions count from 0 within THIS run's `input_ids`, not within the whole text. */

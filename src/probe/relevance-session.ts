@@ -36,26 +36,25 @@ export class RelevanceSession {
 
   /**
    * In a session of its own.
-   * @param forward the original file (not the instrumented one) and its external files
+   * @param forward the graph without the lab's additions, and the files that hold its weights
    * @throws LabError 'unsupported-graph' naming the operator for which there is no rule; else as `Session.create`
    */
   static async create(forward: SessionSource, rule: RelevanceRule, device: Device, { kvHeads, headDim }: CacheShape): Promise<RelevanceSession> {
     const made = named(forward.bytes, (model, residual) => differentiate(model, residual, { rule, cache: { kvHeads, headDim } }));
-    const externalData = [...forward.externalData];
-    if (made.selfPath) externalData.push({ path: made.selfPath, data: forward.bytes });
-    const session = await Session.create({ bytes: made.bytes, externalData }, { device });
+    const session = await Session.create({ bytes: made.bytes, externalData: forward.externalData }, { device });
     return new RelevanceSession(session, '', (feeds, fetches) => session.run(feeds, fetches), rule, made.layers, () => session.dispose());
   }
 
   /**
    * In the decoder's session, which is closed and built again with the way back in it (whatever way back was in it before is gone).
-   * @param prepared what the decoder's session was made from, over the same external files
+   * @param plain the graph without the lab's additions
+   * @param prepared what the decoder's session was made from
    * @returns null where the graph can't be joined: then there is `create`
    * @throws as `create`; the decoder is then as it was, or closed where even that could not be
    */
-  static async within(decoder: Decoder, forward: SessionSource, prepared: SessionSource, rule: RelevanceRule): Promise<RelevanceSession | null> {
+  static async within(decoder: Decoder, plain: Uint8Array, prepared: SessionSource, rule: RelevanceRule): Promise<RelevanceSession | null> {
     const { kvHeads, headDim } = decoder.config;
-    const made = named(forward.bytes, (model, residual) => differentiateWithin(prepared.bytes, model, residual, { rule, cache: { kvHeads, headDim } }));
+    const made = named(plain, (model, residual) => differentiateWithin(prepared.bytes, model, residual, { rule, cache: { kvHeads, headDim } }));
     if (!made) return null;
     const { session } = decoder;
     await session.replace({ bytes: made.bytes, externalData: prepared.externalData }, silent(session, made.inputs), prepared);

@@ -11,8 +11,6 @@ export interface SessionSource {
   bytes: Uint8Array;
   /** Weights outside the graph; `path` is the location that the graph names. */
   externalData: { path: string; data: Uint8Array }[];
-  /** Frees the bytes at once, for hundreds of megabytes should not wait for the collector. Absent where others read them too. */
-  giveBack?: () => void;
 }
 
 export interface SessionOptions {

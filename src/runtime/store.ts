@@ -5,6 +5,7 @@
  */
 import type { StoredFileInfo } from '../types';
 import { toLabError } from './errors';
+import type { Readable } from './view';
 
 /** An open file of the store. One writer at a time, enforced by the browser's lock on the handle. */
 export interface StoredFile {
@@ -24,11 +25,18 @@ export interface StoredFile {
 export interface FileStore {
   /** null when the file cannot be kept (no store, or another tab is writing it): the caller then works in memory. */
   open(url: string): Promise<StoredFile | null>;
+  /** A complete file, to be read in pieces and closed; null when it is not here, not complete, or being written. */
+  view(url: string): Promise<Readable | null>;
   list(): Promise<StoredFileInfo[]>;
   delete(url: string): Promise<void>;
 }
 
 const FOLDER = 'lab-files';
+
+/** Many may read a file at a time, where the browser knows the mode (the types do not yet); where it does not, one. */
+interface SharedFileHandle extends FileSystemFileHandle {
+  createSyncAccessHandle(options?: { mode: 'read-only' }): Promise<FileSystemSyncAccessHandle>;
+}
 
 interface Meta {
   url: string;
@@ -68,6 +76,22 @@ class OpfsStore implements FileStore {
       access?.close();
       return null;
     }
+  }
+
+  async view(url: string): Promise<Readable | null> {
+    try {
+      const key = await keyOf(url);
+      const meta = await this.readMeta(`${key}.json`);
+      if (!meta?.complete) return null;
+      const handle = (await this.folder.getFileHandle(`${key}.bin`)) as SharedFileHandle;
+      const access = await handle.createSyncAccessHandle({ mode: 'read-only' });
+      const length = access.getSize();
+      if (length === meta.bytes) return { length, readAt: (into, at) => void access.read(into, { at }), close: () => access.close() };
+      access.close();
+    } catch {
+      // Then it is read as a whole, or fetched again.
+    }
+    return null;
   }
 
   async list(): Promise<StoredFileInfo[]> {

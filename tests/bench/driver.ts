@@ -10,6 +10,9 @@ import type { Counts } from './page/counter';
 import type { Bench, Generation, Side, Slice, Target } from './page/protocol';
 import type { Site } from './serving';
 
+/** Addresses that hold a commit are kept in the browser's store, as a hub's are. */
+const COMMIT = 'be'.repeat(20);
+
 interface Scope {
   bench: Bench;
 }
@@ -34,7 +37,7 @@ export class Driver {
     const visited = await visit(browser, `${site.page}page/`);
     const { page } = visited;
     await page.waitForFunction(() => 'bench' in window, undefined, { timeout: 60_000 });
-    const target: Target = { id: `endless/${folder.name}`, host: `${site.origin}/mirror`, dtype: folder.dtype, device };
+    const target: Target = { id: `endless/${folder.name}`, revision: COMMIT, host: `${site.origin}/mirror`, dtype: folder.dtype, device };
     const load = (side: Side): Promise<unknown> => page.evaluate(({ side, target }) => (window as unknown as Scope).bench.load(side, target), { side, target });
     await load('lab');
     const refused = sides.transformers

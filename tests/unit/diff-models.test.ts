@@ -35,11 +35,13 @@ async function open(key: string, rule: RuleName, shared: boolean) {
   const [folder, file] = key.split('.');
   const path = join(MODELS, folder, 'onnx', `${file}.onnx`);
   const bytes = new Uint8Array(readFileSync(path));
-  const model = readModel(bytes);
+  const prepared = prepareModel(bytes, { loop: true, halvesInFloat: true });
+  const model = readModel(prepared.plain);
   const config = configOf(folder);
   const options = { rule, cache: cacheOf(config) };
   const externalData: { path: string; data: Uint8Array }[] = [];
   if (existsSync(`${path}_data`)) externalData.push({ path: `${file}.onnx_data`, data: new Uint8Array(readFileSync(`${path}_data`)) });
+  if (prepared.selfPath) externalData.push({ path: prepared.selfPath, data: bytes });
   const int = (values: number[], dims: number[]) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
   const pasts = (session: ort.InferenceSession) =>
     Object.fromEntries(
@@ -53,14 +55,11 @@ async function open(key: string, rule: RuleName, shared: boolean) {
     const made = differentiate(model, findResidual(model), options);
     // Found without being told, the layers are the same ones.
     expect(Buffer.compare(differentiate(model, null, options).bytes, made.bytes)).toBe(0);
-    if (made.selfPath) externalData.push({ path: made.selfPath, data: bytes });
     const session = await ort.InferenceSession.create(made.bytes, { externalData, logSeverityLevel: 3 });
     const run = (feeds: Record<string, ort.Tensor>) => session.run(feeds);
     return { session, run, prefix: '' };
   }
-  const prepared = prepareModel(bytes, { loop: true, halvesInFloat: true });
   const joined = differentiateWithin(prepared.bytes, model, findResidual(model), options)!;
-  if (prepared.selfPath) externalData.push({ path: prepared.selfPath, data: bytes });
   const session = await ort.InferenceSession.create(joined.bytes, { externalData, logSeverityLevel: 3 });
   const idle: Record<string, ort.Tensor> = { ...pasts(session), [SWITCH]: new ort.Tensor('bool', Uint8Array.of(1), []) };
   for (const [name, dims] of [['input_ids', [1, 1]], ['attention_mask', [1, 1]], ['position_ids', [1, 1]], ['num_logits_to_keep', []]] as const) if (session.inputNames.includes(name)) idle[name] = int([name === 'attention_mask' ? 1 : 0], [...dims]);

@@ -33,10 +33,8 @@ export interface DifferentiateOptions {
 }
 
 export interface Differentiated {
-  /** A file of its own, over the same weight files. */
+  /** A file of its own, over the same weight files; weights inside the forward are copied along, so move them out first (prepare.ts). */
   bytes: Uint8Array;
-  /** Set when the forward file holds weights: give its bytes to the session under this path. */
-  selfPath: string | null;
   /** Number of blocks; R has layers + 1 rows. */
   layers: number;
 }
@@ -49,8 +47,6 @@ export interface Joined {
   layers: number;
 }
 
-const SELF = 'forward.onnx';
-
 /** The target's inputs: z = Σ weight · logit[row, token]; rows are positions of this run. */
 export const TARGET_INPUTS = { rows: 'target.rows', tokens: 'target.tokens', weights: 'target.weights' } as const;
 /** `relevance` float32 [layers+1, tokens]; `z` float32 [1]; `logits` float32 [targets], the scores that z weighs. */
@@ -61,8 +57,8 @@ export const RELEVANCE_OUTPUTS = { relevance: 'relevance', z: 'z', logits: 'targ
  * Throws NoGradientError, naming the operator, for a graph beyond the rules.
  */
 export function differentiate(model: OnnxModel, residual: Residual | null, options: DifferentiateOptions): Differentiated {
-  const { e, layers } = wayBack(model, residual, SELF, options);
-  return { bytes: e.file(), selfPath: e.usesSelf ? SELF : null, layers };
+  const { e, layers } = wayBack(model, residual, 'file', options);
+  return { bytes: e.file(), layers };
 }
 
 /**
@@ -72,15 +68,15 @@ export function differentiate(model: OnnxModel, residual: Residual | null, optio
  */
 export function differentiateWithin(decoder: Uint8Array, model: OnnxModel, residual: Residual | null, options: DifferentiateOptions): Joined | null {
   if (model.graph.nodes.some((node) => [...node.attributes.values()].some(({ type }) => type === GRAPH))) return null;
-  const { e, layers } = wayBack(model, residual, null, options);
+  const { e, layers } = wayBack(model, residual, 'branch', options);
   return { bytes: asBranch(readModel(decoder), e), inputs: e.inputs, layers };
 }
 
-function wayBack(model: OnnxModel, residual: Residual | null, selfPath: string | null, { rule, cache, gradients = [] }: DifferentiateOptions): { e: Emitter; layers: number } {
+function wayBack(model: OnnxModel, residual: Residual | null, place: Emitter['place'], { rule, cache, gradients = [] }: DifferentiateOptions): { e: Emitter; layers: number } {
   const tape = canonical(model);
   const infos = inferShapes(tape);
   const chain = findChain(tape, residual?.hidden.map((point) => point.tensor ?? '') ?? null);
-  const e = new Emitter(tape, selfPath);
+  const e = new Emitter(tape, place);
   const inputs = model.graph.inputs.filter((input) => !model.graph.initializers.has(input.name));
   for (const { name, elemType, shape } of inputs) {
     if (!name.startsWith('past_key_values')) e.input(name, elemType, shape ?? []);

@@ -1,15 +1,12 @@
 /**
- * Collects the nodes of the graph being written, for one of two places: a file of its own, or a branch of the decoder's own file
- * (branch.ts), where the weights are there already. Weights are declared, never copied. In a file of its own small tensors (shapes,
- * norm weights) are copied, because shape inference reads them before external data is there.
+ * Collects the nodes of the graph being written, for one of two places: a file of its own, which declares the forward's weights
+ * (external ones by where they are), or a branch of the decoder's own file (branch.ts), where they are declared already.
  */
 import { preciseNode } from '../precise';
 import { ProtoWriter } from '../proto';
-import type { OnnxTensor } from '../types';
-import { rewireNode, writeExternalTensor, writeNode, writeTensor, writeValueInfo, type AttributeValue } from '../write';
+import { rewireNode, writeNode, writeTensor, writeValueInfo, type AttributeValue } from '../write';
 import { F16, F32, F64, I64, MS, isFloat, type GNode, type Tape } from './ir';
 
-const KEEP_INSIDE = 1024;
 /** Inputs and outputs of the whole file, and names within a branch, where the decoder's own names may stand outside. */
 export const OUTSIDE = 'lab.back.';
 const INSIDE = 'back.';
@@ -31,15 +28,10 @@ export class Emitter {
   private readonly pool = new Map<string, string>();
   private readonly emitted = new Set<GNode>();
   private counter = 0;
-  usesSelf = false;
 
   constructor(
     readonly tape: Tape,
-    /**
-     * A file of its own: under which path the forward file itself is given to the session, when weights are inside it. Null: a branch of
-     * the decoder's file.
-     */
-    readonly selfPath: string | null,
+    readonly place: 'file' | 'branch',
   ) {}
 
   fresh(tag: string): string {
@@ -78,7 +70,7 @@ export class Emitter {
 
   /** What a tensor is called in the place written for. */
   readonly wire = (name: string): string => {
-    if (this.selfPath !== null || name === '' || this.tape.model.graph.initializers.has(name)) return name;
+    if (this.place === 'file' || name === '' || this.tape.model.graph.initializers.has(name)) return name;
     return (this.inputs.some((input) => input.name === name) ? OUTSIDE : INSIDE) + name;
   };
 
@@ -117,16 +109,8 @@ export class Emitter {
       this.tensors.push(writeTensor(this.wire(name), I64, [values.length], BigInt64Array.from(values, BigInt)));
       return;
     }
-    const tensor = this.selfPath === null ? undefined : this.tape.model.graph.initializers.get(name);
-    if (tensor) this.tensors.push(this.header(tensor, this.selfPath!));
-  }
-
-  private header(tensor: OnnxTensor, selfPath: string): Uint8Array {
-    if (tensor.data.kind === 'raw' && tensor.data.range.end - tensor.data.range.start >= KEEP_INSIDE) {
-      this.usesSelf = true;
-      return writeExternalTensor(tensor.name, tensor.dataType, tensor.dims, selfPath, tensor.data.range);
-    }
-    return this.tape.model.bytes.subarray(tensor.range.start, tensor.range.end);
+    const tensor = this.tape.model.graph.initializers.get(name);
+    if (tensor && this.place === 'file') this.tensors.push(this.tape.model.bytes.subarray(tensor.range.start, tensor.range.end));
   }
 
   /** A tensor of no elements: what a cache is before anything was read. */

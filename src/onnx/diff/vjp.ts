@@ -8,10 +8,10 @@ import type { RuleName } from './rule';
 import { inferShapes } from './shapes';
 
 /** Inputs: the graph's own and `cotangent.{output}` for each of `outputs`; outputs: `grad.{input}` for each of `wrt`. */
-export function vjp(model: OnnxModel, wrt: readonly string[], outputs: readonly string[], rule: RuleName): { bytes: Uint8Array; selfPath: string } {
+export function vjp(model: OnnxModel, wrt: readonly string[], outputs: readonly string[], rule: RuleName): Uint8Array {
   const tape = canonical(model);
   const infos = inferShapes(tape);
-  const e = new Emitter(tape, 'self');
+  const e = new Emitter(tape, 'file');
   for (const input of model.graph.inputs) if (!model.graph.initializers.has(input.name)) e.input(input.name, input.elemType, input.shape ?? []);
   const differentiable = differentiableFrom(tape, wrt, infos);
   const rules = ruleSet(tape, rule, (name) => differentiable.has(name));
@@ -30,5 +30,5 @@ export function vjp(model: OnnxModel, wrt: readonly string[], outputs: readonly 
     e.node('Identity', [g ?? e.mul(input, e.scalar(0, infos.get(input)!.dtype))], [`grad.${input}`]);
     e.output(`grad.${input}`, infos.get(input)!.dtype, infos.get(input)!.shape ?? []);
   }
-  return { bytes: e.file(), selfPath: 'self' };
+  return e.file();
 }

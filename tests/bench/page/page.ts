@@ -53,7 +53,7 @@ function designOf({ set, items, languages, maxTokens }: Slice): StudyDesign {
 const bench: Bench = {
   async load(side, target) {
     const started = performance.now();
-    if (side === 'lab') await lab.load({ id: target.id, host: target.host, dtype: target.dtype }, { device: target.device });
+    if (side === 'lab') await lab.load({ id: target.id, revision: target.revision, host: target.host, dtype: target.dtype }, { device: target.device });
     else await say({ do: 'load', threads: threads(), ...target, host: `${target.host}/` });
     return { ms: performance.now() - started };
   },

@@ -6,6 +6,7 @@ import type { Opened, Packed } from './many';
 export interface Target {
   /** `owner/name` on the benchmark's own hub. */
   id: string;
+  revision: string;
   host: string;
   dtype: 'fp32' | 'q4';
   device: Device;
