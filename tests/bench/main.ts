@@ -45,7 +45,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     const model = mainModel(options.model, temp);
     if (options.parts.some((part) => part !== 'study' && part !== 'page')) for (const device of options.devices) rows.push(...(await measure(browser, site, model, device, options, temp)));
     if (options.parts.includes('study') && options.devices.includes('wasm')) rows.push(...(await measureLong(browser, site, options, temp)));
-    if (options.big) rows.push(...(await measureBig(browser, site, options.big, options, temp)));
+    if (options.big && options.devices.includes('wasm')) rows.push(...(await measureBig(browser, site, options.big, options, temp)));
   } finally {
     await browser?.close();
     await site?.close();

@@ -6,7 +6,7 @@ export type Part = (typeof PARTS)[number];
 export interface BenchOptions {
   devices: ('wasm' | 'webgpu')[];
   parts: readonly Part[];
-  /** Also a random model of SmolLM2-135M's shape; WASM only. */
+  /** Also random models of SmolLM2-135M's shape and of 24 layers × 896, WASM only; null leaves them out. */
   big: 'fp32' | 'q4' | null;
   /** Isolated pages: as many WASM threads as the machine gives, for both sides. Default: one, which every host allows. */
   threads: boolean;
@@ -21,7 +21,8 @@ export interface BenchOptions {
 }
 
 const USAGE = `npm run bench -- [flags]
-  --big[=fp32]        also a random model of SmolLM2-135M's shape, built in a temporary folder (4-bit unless fp32 is said)
+  --quick             without the large random models, which are built in a temporary folder and take most of the time
+  --big=fp32          the one of SmolLM2-135M's shape in full precision instead of 4 bits
   --device=wasm       one device only (wasm or webgpu)
   --only=decode,…     some parts only: ${PARTS.join(', ')}
   --threads           as many WASM threads as there are cores, for both sides (default: one)
@@ -32,10 +33,11 @@ const USAGE = `npm run bench -- [flags]
 
 /** @throws after printing how it is used, when a flag is unknown */
 export function parseOptions(argv: readonly string[]): BenchOptions {
-  const options: BenchOptions = { devices: ['wasm', 'webgpu'], parts: PARTS, big: null, threads: false, repetitions: 9, paragraphs: 1, model: null, json: false };
+  const options: BenchOptions = { devices: ['wasm', 'webgpu'], parts: PARTS, big: 'q4', threads: false, repetitions: 9, paragraphs: 1, model: null, json: false };
   for (const argument of argv) {
     const [flag, value = ''] = argument.split(/=(.*)/s);
-    if (flag === '--big') options.big = value === 'fp32' ? 'fp32' : 'q4';
+    if (flag === '--quick') options.big = null;
+    else if (flag === '--big' && value === 'fp32') options.big = value;
     else if (flag === '--device' && (value === 'wasm' || value === 'webgpu')) options.devices = [value];
     else if (flag === '--only' && value.split(',').every(isPart)) options.parts = value.split(',').filter(isPart);
     else if (flag === '--threads') options.threads = true;

@@ -50,13 +50,12 @@ export async function measureRelevance(driver: Driver, repetitions: number, char
   return rows;
 }
 
-/** All layers × three groups, another question's states in place of this one's; held to 60 % of one prefill for each. */
+/** All layers × three groups, another question's states in place of this one's; held to 60 % of one prefill for each block and group. */
 export async function measurePatch(driver: Driver, repetitions: number): Promise<Row[]> {
   const text = promptText();
-  const runs = (driver.layers + 1) * 3;
   const args = [promptAsk(0), { clean: promptAsk(1), lane: null }];
   const what = `patch sweep, ${driver.layers + 1} layers × 3 groups`;
-  return overPrefill(driver, { part: 'patch', what, method: 'patch', args, prefills: runs * 0.6, repetitions }, text, await driver.prompt(text));
+  return overPrefill(driver, { part: 'patch', what, method: 'patch', args, prefills: driver.layers * 3 * 0.6, repetitions }, text, await driver.prompt(text));
 }
 
 async function overPrefill(driver: Driver, held: Held, text: string, ids: number[]): Promise<Row[]> {
