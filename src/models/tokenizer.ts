@@ -27,14 +27,12 @@ export class TextTokenizer {
   private readonly piecesById: Map<number, Piece>;
   private readonly forms: ('NFC' | 'NFKC' | 'NFD' | 'NFKD')[];
   readonly chatTemplate: string | null;
-  readonly vocabulary: number;
 
   private constructor(
     private readonly inner: PreTrainedTokenizer,
     files: TokenizerFiles,
   ) {
     this.piecesById = tokenPieces(files.tokenizer);
-    this.vocabulary = Math.max(...this.piecesById.keys()) + 1;
     this.forms = nodesOf(files.tokenizer.normalizer)
       .map((n) => n.type)
       .filter((t): t is 'NFC' | 'NFKC' | 'NFD' | 'NFKD' => t !== undefined && ['NFC', 'NFKC', 'NFD', 'NFKD'].includes(t));
