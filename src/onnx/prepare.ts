@@ -32,6 +32,8 @@ export interface PrepareOptions {
 export interface Prepared {
   /** The model to create a session from: small, whatever the original was. */
   bytes: Uint8Array;
+  /** The same without anything of the lab's: small too, for comparison. */
+  plain: Uint8Array;
   /**
    * Set when the original held its weights inside: give the ORIGINAL bytes to the session as external data under this path
    * (`externalData: [{ path, data: original }]`), beside any external files the model already had.
@@ -66,6 +68,7 @@ export function prepareModel(bytes: Uint8Array, options: PrepareOptions = {}): P
 
   const prepared: Prepared = {
     bytes: model.bytes,
+    plain: model.bytes,
     selfPath: moved ? SELF : null,
     externalPaths: [...external],
     inputs: inputs.filter(({ name }) => !model.graph.initializers.has(name)),

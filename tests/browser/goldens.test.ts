@@ -18,8 +18,8 @@ const cases = readdirSync(MODELS).flatMap((name) =>
     .filter((dtype) => existsSync(join(MODELS, name, `golden${SUFFIX[dtype]}.json`)) && existsSync(join(MODELS, name, `onnx/model${SUFFIX[dtype]}.onnx`)))
     .map((dtype) => ({ name, dtype })),
 );
-/** The software adapter has no 16-bit floats, and no WebGPU kernels multiply 8-bit integers: those files run on WASM only. */
-const runs = (device: 'wasm' | 'webgpu') => cases.filter(({ dtype }) => device === 'wasm' || dtype === 'fp32' || dtype === 'q4');
+/** The software adapter has no 16-bit floats. The products of integers in q8 files have no WebGPU kernels: there the CPU computes them, and rightly. */
+const runs = (device: 'wasm' | 'webgpu') => cases.filter(({ dtype }) => device === 'wasm' || dtype !== 'q4f16');
 /** Halves and 8-bit activations are rounded in another order by every build. */
 const BOUNDS: Record<Kind, { cosine: number; relative: number }> = {
   fp32: { cosine: 0.99999, relative: 1e-3 },
@@ -111,7 +111,7 @@ describe.each(['wasm', 'webgpu'] as const)('%s', (device) => {
     expect(outcome.cosine).toBeGreaterThanOrEqual(BOUNDS[dtype].cosine);
     expect(outcome.relative).toBeLessThanOrEqual(BOUNDS[dtype].relative);
     // With every instrument silent the logits are those of the untouched file, to the bit.
-    if (device === 'wasm' || dtype === 'fp32') expect(outcome.silent).toMatch(/^largest difference 0 on/);
+    if (device === 'wasm' || dtype !== 'q4') expect(outcome.silent).toMatch(/^largest difference 0 on/);
     // WebGPU folds a norm and the 4-bit products behind it into one kernel, unless something may patch what lies between.
     else expect(Number(/^largest difference (\S+) on/.exec(outcome.silent)?.[1])).toBeLessThan(3e-6);
     // The reference's list ends where its own greedy run did; ours may stop earlier at a stop token.
