@@ -35,6 +35,7 @@ import type {
   ModelRef,
   Probe,
   ProbeOptions,
+  Progress,
   PromptView,
   SelfTest,
   StorageReport,
@@ -76,6 +77,8 @@ export class LabClient implements LabApi {
   private nextId = 1;
   private remembered: { ref: ModelRef | string; options: LoadOptions } | null = null;
   private current: LoadedModel | null = null;
+  /** A load came as far as building a session here and failed: its memory does not come back, and its graphics device may be gone. */
+  private spent = false;
   private readonly tokens = new Map<string, string>();
   private readonly files = new Map<string, [string, File][]>();
   private refused: string | null = null;
@@ -113,13 +116,23 @@ export class LabClient implements LabApi {
     return this.call('options', [ref, options], calls);
   }
 
-  /** Loads a model (in a new worker if one was loaded before) and tests it. */
+  /** Loads a model (in a new worker if a session was built in this one before) and tests it. */
   async load(ref: ModelRef | string, options: LoadOptions & Calls = {}, calls: Calls = {}): Promise<LoadedModel> {
     const merged = { ...callsOf(options), ...calls };
     throwIfAborted(merged.signal);
-    if (this.current || [...this.pending.values()].some((p) => !p.again)) this.replace();
+    if (this.current || this.spent || [...this.pending.values()].some((p) => !p.again)) this.replace();
     const wanted = { device: options.device, precise: options.precise };
-    const loaded = await this.call<LoadedModel>('load', [ref, wanted], merged);
+    this.connect();
+    const { worker } = this;
+    let built = false;
+    const onProgress = (progress: Progress): void => {
+      built ||= progress.phase === 'compile';
+      merged.onProgress?.(progress);
+    };
+    const loaded = await this.call<LoadedModel>('load', [ref, wanted], { ...merged, onProgress }).catch((error: unknown) => {
+      if (built && worker === this.worker) this.spent = true;
+      throw error;
+    });
     this.current = loaded;
     // Pinned to what was found, so that a rebuilt worker loads the very same files.
     this.remembered = { ref: loaded.ref, options: { ...wanted, device: loaded.device } };
@@ -434,6 +447,7 @@ export class LabClient implements LabApi {
     this.worker = null;
     this.remote = null;
     this.current = null;
+    this.spent = false;
     for (const { reject } of [...this.pending.values()]) reject(reason);
   }
 

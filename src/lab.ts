@@ -49,6 +49,8 @@ export interface ModelOption {
   bytes: number | null;
   /** null when it can run here, else why not. */
   refused: string | null;
+  /** What to know of it that speaks neither for nor against; null: nothing. */
+  remark: string | null;
   /** Set for the one that `load` would take. */
   chosen: string | null;
 }
@@ -101,11 +103,12 @@ export class Lab implements LabApi {
   async options(ref: ModelRef | string, options: LoadOptions = {}, call: Calls = {}): Promise<ModelOption[]> {
     const parsed = parseRef(ref);
     const { options: list, choice } = await listOptions(parsed, options.device, await capabilities(), await this.kept.context(call.signal));
-    return list.map(({ dtype, path, bytes, refused }) => ({
+    return list.map(({ dtype, path, bytes, refused, remark }) => ({
       dtype,
       path,
       bytes,
       refused,
+      remark,
       chosen: path === choice.path ? choice.reason : null,
     }));
   }

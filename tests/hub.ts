@@ -1,6 +1,6 @@
 /**
- * A stand-in hub: the hub's addresses, its API, redirects to a blob host, Range and ETag, and faults on demand. Faults are
- * set per file path with `fault`, and count down so that a retry can succeed.
+ * A stand-in hub: the hub's addresses, its API and its error codes, redirects to a blob host (another origin, as with the hub's own
+ * storage), Range and ETag, and faults on demand. Faults are set per file path with `fault`, and count down so that a retry can succeed.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
@@ -14,6 +14,8 @@ export type Fault =
   | { kind: 'cut'; after: number }
   /** So many bytes per 20 ms. */
   | { kind: 'slow'; bytes: number }
+  /** Sends so many bytes, then nothing more, and does not close. */
+  | { kind: 'stall'; after: number }
   /** Announces another length than it sends. */
   | { kind: 'wrong-length' }
   | { kind: 'wrong-content' }
@@ -26,28 +28,46 @@ interface Planned {
 
 export interface Hub {
   host: string;
+  /** Where large files lie. */
+  blobHost: string;
   /** Everything that was asked for, in order: "GET /path [range]". */
   log: string[];
+  /** The addresses that were sent a token. */
+  trusted: string[];
   /** `path` within the repository, or '*'. */
   fault(path: string, fault: Fault, times?: number): void;
   reset(): void;
-  /** Only requests with this token are answered; null: everyone. */
-  require(token: string | null): void;
-  /** Without an API it is a plain mirror. */
+  /**
+   * Only with this token are files given out; null: to everyone. Of a private repository nobody else learns that it is there; a gated
+   * one is listed to all.
+   */
+  require(token: string | null, kind?: 'private' | 'gated'): void;
+  /** Without an API it is a plain mirror: files in the hub's places and nothing else that pages of other origins could read. */
   api(on: boolean): void;
   /** A repository made of these files instead of a fixture's. */
   repository(id: string, files: Record<string, Buffer>): void;
   close(): Promise<void>;
 }
 
+/** What the hub says beside the status. */
+type Refusal = 'RepoNotFound' | 'RevisionNotFound' | 'EntryNotFound' | 'GatedRepo';
+
+/** What the real hub exposes to other origins. */
+const EXPOSED = 'X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash,Retry-After';
+
+/** Files larger than this have their own place and a hash in the list. */
+const LARGE = 50_000;
+
 /** @param models folder of repositories: `<owner>/<name>` is served from `<models>/<name>` */
 export async function startHub(models: string): Promise<Hub> {
   const log: string[] = [];
+  const trusted: string[] = [];
   const faults = new Map<string, Planned>();
   const made = new Map<string, Record<string, Buffer>>();
-  let token: string | null = null;
+  const blobs = new Map<string, { data: Buffer; fault: Fault | null }>();
+  let required: { token: string; kind: 'private' | 'gated' } | null = null;
   let api = true;
-  const blobs = new Map<string, Buffer>();
+  let blobHost = '';
 
   const files = (id: string): Record<string, Buffer> | null => {
     const own = made.get(id);
@@ -60,47 +80,58 @@ export async function startHub(models: string): Promise<Hub> {
   };
   const commitOf = (id: string): string => createHash('sha1').update(id).digest('hex');
 
-  const server = createServer((request, response) => {
+  /** Common to both hosts; false where the request was only about what may be asked. */
+  function greet(request: IncomingMessage, response: ServerResponse): boolean {
     const { pathname } = new URL(request.url ?? '/', 'http://x');
     log.push(`${request.method} ${pathname}${request.headers.range ? ` ${request.headers.range}` : ''}`);
-    // What the real hub exposes to other origins.
+    if (request.headers.authorization) trusted.push(`http://${request.headers.host}${pathname}`);
     response.setHeader('Access-Control-Allow-Origin', '*');
-    response.setHeader('Access-Control-Expose-Headers', 'ETag, Content-Range, Content-Length, Accept-Ranges, X-Repo-Commit, Retry-After');
+    if (api) response.setHeader('Access-Control-Expose-Headers', EXPOSED);
     response.setHeader('Access-Control-Allow-Headers', 'Authorization, Range');
     response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
-    if (request.method === 'OPTIONS') return void response.writeHead(204).end();
-    if (token && request.headers.authorization !== `Bearer ${token}` && !pathname.startsWith('/blob/')) return void response.writeHead(401).end();
+    if (request.method === 'OPTIONS') response.writeHead(204).end();
+    return request.method !== 'OPTIONS';
+  }
 
-    const info = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/([^/]+)$/.exec(pathname);
-    if (info) {
-      const list = api && faults.get('api') === undefined ? files(info[1]) : null;
-      if (trouble('api', response)) return;
-      if (!list || (info[2] !== 'main' && info[2] !== commitOf(info[1]))) return void response.writeHead(404).end();
+  const blobServer = createServer((request, response) => {
+    if (!greet(request, response)) return;
+    const blob = blobs.get(new URL(request.url ?? '/', 'http://x').pathname);
+    if (!blob) return void response.writeHead(404).end();
+    send(request, response, blob.data, blob.fault ?? undefined);
+  });
+
+  const server = createServer((request, response) => {
+    if (!greet(request, response)) return;
+    const { pathname } = new URL(request.url ?? '/', 'http://x');
+    const [, id, revision, path] = /^(?:\/api\/models)?\/([^/]+\/[^/]+)\/(?:revision|resolve)\/([^/]+)(?:\/(.+))?$/.exec(decodeURI(pathname)) ?? [];
+    const refuse = (status: number, code: Refusal): void => void response.writeHead(status, api ? { 'X-Error-Code': code } : {}).end();
+    const isApi = pathname.startsWith('/api/');
+    if (!id || (isApi && !api)) return void response.writeHead(404).end();
+    if (trouble(isApi ? 'api' : path, response)) return;
+
+    const list = files(id);
+    const sent = request.headers.authorization?.replace(/^Bearer /, '') ?? null;
+    const known = required !== null && sent === required.token;
+    const hidden = required?.kind === 'private' && !known;
+    // To those it does not know the hub does not tell what is not there from what is not theirs.
+    if (!list || hidden) return refuse(sent === null || hidden ? 401 : 404, 'RepoNotFound');
+    if (required?.kind === 'gated' && !known && !isApi) return refuse(sent === null ? 401 : 403, 'GatedRepo');
+    if (revision !== 'main' && revision !== commitOf(id)) return refuse(404, 'RevisionNotFound');
+    if (isApi) {
       const siblings = Object.entries(list).map(([rfilename, data]) => ({
         rfilename,
         size: data.length,
-        ...(data.length > 50_000 ? { lfs: { size: data.length, sha256: sha256(data) } } : {}),
+        ...(data.length > LARGE ? { lfs: { size: data.length, sha256: sha256(data) } } : {}),
       }));
-      response.setHeader('Content-Type', 'application/json');
-      return void response.end(JSON.stringify({ sha: commitOf(info[1]), siblings }));
+      return void response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ sha: commitOf(id), siblings }));
     }
-    const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(pathname);
-    if (file) {
-      const [, id, revision, path] = file;
-      const data = revision === 'main' || revision === commitOf(id) ? files(id)?.[decodeURIComponent(path)] : undefined;
-      if (trouble(path, response, data, request)) return;
-      if (!data) return void response.writeHead(404).end('Entry not found');
-      // Large files live elsewhere, as with the hub's own storage.
-      if (data.length > 50_000) {
-        const key = sha256(data);
-        blobs.set(key, data);
-        return void response.writeHead(302, { Location: `/blob/${key}` }).end();
-      }
-      return send(request, response, data);
-    }
-    const blob = blobs.get(pathname.replace('/blob/', ''));
-    if (blob) return send(request, response, blob);
-    response.writeHead(404).end();
+    const data = list[path];
+    if (!data) return refuse(404, 'EntryNotFound');
+    const fault = take(path);
+    if (data.length <= LARGE || !api) return send(request, response, data, fault ?? undefined);
+    const place = `/blob/${sha256(data)}${fault ? `/${fault.kind}` : ''}`;
+    blobs.set(place, { data, fault });
+    response.writeHead(302, { Location: `${blobHost}${place}` }).end();
   });
 
   function take(path: string): Fault | null {
@@ -111,39 +142,35 @@ export async function startHub(models: string): Promise<Hub> {
     return planned.fault;
   }
 
-  /** True when the fault answered the request. */
-  function trouble(path: string, response: ServerResponse, data?: Buffer, request?: IncomingMessage): boolean {
+  /** True when a fault that needs no file answered the request. */
+  function trouble(path: string, response: ServerResponse): boolean {
+    const planned = faults.get(faults.has(path) ? path : '*');
+    if (planned?.fault.kind !== 'status' && planned?.fault.kind !== 'web-page') return false;
     const fault = take(path);
-    if (!fault) return false;
-    if (fault.kind === 'status') {
-      if (fault.retryAfter !== undefined) response.setHeader('Retry-After', String(fault.retryAfter));
-      response.writeHead(fault.status).end();
-      return true;
-    }
-    if (fault.kind === 'web-page') {
-      response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Hello</title>');
-      return true;
-    }
-    if (!data || !request) return false;
-    send(request, response, data, fault);
+    if (fault?.kind === 'status') response.writeHead(fault.status, fault.retryAfter === undefined ? {} : { 'Retry-After': String(fault.retryAfter) }).end();
+    else response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Hello</title>');
     return true;
   }
 
+  blobHost = await listen(blobServer);
   const host = await listen(server);
+  const end = (s: typeof server): Promise<void> => new Promise((done) => (s.closeAllConnections(), s.close(() => done())));
   return {
     host,
+    blobHost,
     log,
+    trusted,
     fault: (path, fault, times = 1) => void faults.set(path, { fault, times }),
     reset: () => {
       faults.clear();
-      log.length = 0;
-      token = null;
+      log.length = trusted.length = 0;
+      required = null;
       api = true;
     },
-    require: (t) => void (token = t),
+    require: (token, kind = 'private') => void (required = token === null ? null : { token, kind }),
     api: (on) => void (api = on),
     repository: (id, list) => void made.set(id, list),
-    close: () => new Promise((done) => (server.closeAllConnections(), server.close(() => done()))),
+    close: async () => void (await Promise.all([end(server), end(blobServer)])),
   };
 }
 
@@ -161,6 +188,8 @@ function send(request: IncomingMessage, response: ServerResponse, data: Buffer, 
     'Content-Length': announced,
     'Accept-Ranges': 'bytes',
     ETag: etag,
+    // Of its content, so that another version has another one.
+    'Last-Modified': new Date(parseInt(etag.slice(1, 9), 16) * 1000).toUTCString(),
     ...(range ? { 'Content-Range': `bytes ${from}-${to - 1}/${data.length}` } : {}),
   });
   if (fault?.kind === 'cut' || fault?.kind === 'wrong-length') {
@@ -168,6 +197,7 @@ function send(request: IncomingMessage, response: ServerResponse, data: Buffer, 
     response.write(body.subarray(0, after), () => setTimeout(() => response.destroy(), 50));
     return;
   }
+  if (fault?.kind === 'stall') return void response.write(body.subarray(0, fault.after));
   if (fault?.kind === 'slow') {
     let at = 0;
     const timer = setInterval(() => {

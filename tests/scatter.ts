@@ -1,6 +1,6 @@
-/** A model file whose weights lie in one file beside it, cut up as large exports are: some inside, the rest over several chunks. */
-import { GraphEdit, readModel } from '../src/onnx';
-import { writeExternalTensor } from '../src/onnx/write';
+/** Fixtures' graphs made into what other exporters write: weights cut up over several files, no cache, only the last logits. */
+import { GraphEdit, findResidual, readModel } from '../src/onnx';
+import { INT64, rewireNode, writeExternalTensor, writeTensor } from '../src/onnx/write';
 import { ProtoReader, ProtoWriter } from '../src/onnx/proto';
 
 /** Fields of a TensorProto that say where its data is. */
@@ -39,3 +39,26 @@ export function scatterWeights(graph: Uint8Array, data: Uint8Array, name: string
 }
 
 const chunkName = (name: string, i: number): string => (i === 0 ? name : `${name}_${i}`);
+
+/** The same graph with nothing taken from a cache and nothing given to one: its interface is that of an export without a cache. */
+export function withoutCache(graph: Uint8Array): Buffer {
+  const model = readModel(graph);
+  const edit = new GraphEdit(model);
+  for (const { name, range } of [...model.graph.inputs, ...model.graph.outputs]) if (/^(past_key_values|present)\./.test(name)) edit.replace(range, null);
+  return Buffer.from(edit.build());
+}
+
+/** The same graph asked how many of the last positions' logits it shall compute, as transformers.js' own exports are: 0 for all. */
+export function keepingLogits(graph: Uint8Array): Buffer {
+  const model = readModel(graph);
+  const { head } = findResidual(model);
+  const edit = new GraphEdit(model);
+  edit.input('num_logits_to_keep', INT64, []);
+  const ints = (name: string, value: number): string => (edit.initializer(writeTensor(name, INT64, [1], BigInt64Array.of(BigInt(value)))), name);
+  edit.node({ opType: 'Neg', inputs: ['num_logits_to_keep'], outputs: ['keep.from'] });
+  edit.node({ opType: 'Reshape', inputs: ['keep.from', ints('keep.one', 1)], outputs: ['keep.starts'] });
+  edit.node({ opType: 'Slice', inputs: [head.normed, 'keep.starts', ints('keep.end', 2 ** 31 - 1), 'keep.one'], outputs: ['keep.rows'] });
+  const node = model.graph.nodes[head.node];
+  edit.replace(node.range, rewireNode(graph, node, { inputs: (name, i) => (i === head.input ? 'keep.rows' : name) }));
+  return Buffer.from(edit.build());
+}

@@ -1,7 +1,9 @@
 /** Which file of a repository to load, and why: from what exists and what the device can do. Pure. */
 import { LabError } from '../runtime/errors';
 import type { Capabilities, Device, Dtype } from '../types';
-import { dtypeOfFile } from './reference';
+import type { ModelConfig } from './config';
+import { beyondOneBuffer, inMiB } from './limits';
+import { graphOfFile } from './reference';
 
 export interface RemoteFile {
   /** Within the repository. */
@@ -14,20 +16,27 @@ export interface RemoteFile {
 export interface Option {
   dtype: Dtype;
   path: string;
-  /** Graph and weights together. */
+  /** Graph and weights together; null where only the graph itself can tell which weights belong to it. */
   bytes: number | null;
-  /** The files beside the graph that belong to it. */
+  /** The files beside the graph that belong to it, by their names. */
   data: RemoteFile[];
   /** null when it can run here, else why not. */
   refused: string | null;
+  /** What to know of it that speaks neither for nor against. */
+  remark: string | null;
 }
 
 export interface Choice extends Option {
   reason: string;
 }
 
+/** What a table of words is as large as. */
+export type TableSize = Pick<ModelConfig, 'vocab' | 'width'>;
+
 /** Quantised files below this are no use: the full one downloads in the same moment and shows the model as it is. */
 const SMALL = 64 * 2 ** 20;
+/** A graph that holds its own weights is larger than this. */
+const GRAPH_ALONE = 16 * 2 ** 20;
 
 const ORDER: Record<'f16' | 'webgpu' | 'wasm', Dtype[]> = {
   f16: ['q4f16', 'q4', 'fp16', 'fp32', 'q8', 'int8', 'uint8', 'bnb4'],
@@ -36,25 +45,57 @@ const ORDER: Record<'f16' | 'webgpu' | 'wasm', Dtype[]> = {
   wasm: ['q4', 'q8', 'int8', 'uint8', 'fp32', 'q4f16', 'bnb4', 'fp16'],
 };
 
-/** Every .onnx file of a decoder in the repository, with what speaks against it on this device. */
-export function options(files: readonly RemoteFile[], device: Device, can: Capabilities): Option[] {
-  const found = new Map<Dtype, Option>();
-  for (const file of files) {
-    if (!/(^|\/)(model|decoder_model_merged|decoder_model)(_[a-z0-9]+)*\.onnx$/.test(file.path)) continue;
-    const dtype = dtypeOfFile(file.path);
-    if (!dtype || found.has(dtype)) continue;
-    const data = files.filter((f) => f !== file && (f.path.startsWith(`${file.path}_data`) || f.path === `${file.path}.data`));
-    const sizes = [file, ...data].map((f) => f.bytes);
-    const bytes = sizes.every((b): b is number => b !== null) ? sizes.reduce((a, b) => a + b, 0) : null;
-    found.set(dtype, { dtype, path: file.path, bytes, data, refused: refusal(dtype, bytes, device, can) });
-  }
-  return [...found.values()];
+/** Of one kind the likeliest: one decoder in one file, then a merged one, then one that keeps no cache; the hub's folder before others. */
+const BASES = ['model', 'decoder_model_merged', 'decoder_model'];
+const FOLDERS = ['onnx/', ''];
+
+interface Graph {
+  file: RemoteFile;
+  dtype: Dtype;
+  rank: number;
 }
 
-function refusal(dtype: Dtype, bytes: number | null, device: Device, can: Capabilities): string | null {
+/** Every decoder of the repository, one per kind, with what speaks against it on this device. */
+export function options(files: readonly RemoteFile[], device: Device, can: Capabilities, size: TableSize | null = null): Option[] {
+  const best = new Map<Dtype, Graph>();
+  for (const file of files) {
+    const graph = graphOfFile(file.path);
+    if (!graph) continue;
+    const folder = FOLDERS.indexOf(folderOf(file.path));
+    const rank = BASES.indexOf(graph.base) * (FOLDERS.length + 1) + (folder < 0 ? FOLDERS.length : folder);
+    const other = best.get(graph.dtype);
+    if (!other || rank < other.rank) best.set(graph.dtype, { file, dtype: graph.dtype, rank });
+  }
+  return [...best.values()].map(({ file, dtype }) => {
+    const data = files.filter((f) => isDataOf(f.path, file.path));
+    const unnamed = data.length === 0 && (file.bytes ?? 0) < GRAPH_ALONE && files.some((f) => isLooseData(f.path, file.path, files));
+    const sizes = [file, ...data].map((f) => f.bytes);
+    const bytes = !unnamed && sizes.every((b): b is number => b !== null) ? sizes.reduce((a, b) => a + b, 0) : null;
+    const remark = device === 'webgpu' && INTEGER_PRODUCTS.test(dtype) ? 'its products of integers run on the CPU: WASM is the quicker place for it' : null;
+    return { dtype, path: file.path, bytes, data, refused: refusal(dtype, bytes, device, can, size), remark };
+  });
+}
+
+/** WebGPU has no kernel for MatMulInteger, of which these files are made; the runtime then computes it on the CPU, rightly. */
+const INTEGER_PRODUCTS = /^(q8|u?int8)$/;
+
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/') + 1);
+const isDataOf = (path: string, graph: string): boolean => path.startsWith(graph) && /^[._]data(_\d+)?$/.test(path.slice(graph.length));
+
+/** Weights that some graph of the folder may name, by no rule. */
+function isLooseData(path: string, graph: string, files: readonly RemoteFile[]): boolean {
+  return folderOf(path) === folderOf(graph) && /\.(bin|data|weights?|pb)$/.test(path) && !files.some((f) => isDataOf(path, f.path));
+}
+
+function refusal(dtype: Dtype, bytes: number | null, device: Device, can: Capabilities, size: TableSize | null): string | null {
   if (device === 'webgpu') {
     if (!can.webgpu) return can.webgpuReason;
     if (/f16|fp16/.test(dtype) && !can.shaderF16) return 'the graphics adapter has no 16-bit floats (shader-f16)';
+    // Other kinds may keep the table in fewer bits: of those the graph tells, before its weights are fetched.
+    const perWeight = dtype === 'fp32' ? 4 : dtype === 'fp16' ? 2 : 0;
+    const table = size ? size.vocab * size.width * perWeight : 0;
+    const limit = beyondOneBuffer(table, can);
+    if (limit !== null) return `its table of words takes ${inMiB(table)}, and the graphics adapter holds at most ${inMiB(limit)} in one piece`;
   }
   // The runtime's memory is 32-bit: 4 GiB hold the file, its copy for the device, and everything else.
   const ceiling = device === 'wasm' ? 2 * 2 ** 30 : 3.5 * 2 ** 30;

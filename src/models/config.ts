@@ -14,8 +14,6 @@ export interface ModelConfig {
   maxLength: number;
   stopIds: number[];
   bosId: number | null;
-  /** transformers.js' own block: whether weights lie beside the graph, and in how many pieces. */
-  externalData: boolean | number | Record<string, boolean | number> | null;
 }
 
 type Json = Record<string, unknown>;
@@ -26,18 +24,36 @@ const positive = (value: unknown): number | null =>
 const ids = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((v): v is number => typeof v === 'number' && v >= 0);
 
-/** @throws LabError 'broken-file' (no object) | 'unsupported-graph' (an encoder, an encoder-decoder, or numbers missing) */
+const strings = (value: unknown): string[] => (Array.isArray(value) ? value.filter((v): v is string => typeof v === 'string') : []);
+
+/** What transformers calls the models that write: Llama*ForCausalLM*, GPT2*LMHead*Model, Gemma3*ForConditionalGeneration* (which also see). */
+const WRITES = /CausalLM|LMHead|ForConditionalGeneration/;
+/** Where configs say what each layer is made of. */
+const LAYER_KINDS = ['layer_types', 'layers_block_type', 'block_types'];
+const INSTEAD = 'The lab reads decoder-only text models: choose one whose config names a …ForCausalLM.';
+
+/** What the config alone shows to be no plain decoder, before anything large is fetched. A graph may still show it. */
+function refuseOtherKinds(json: Json, text: Json): void {
+  if (json['is_encoder_decoder'] === true) throw new LabError('unsupported-graph', `${String(json['model_type'])} is an encoder-decoder.`, INSTEAD);
+  const architectures = strings(json['architectures']);
+  if (architectures.length > 0 && !architectures.some((name) => WRITES.test(name)))
+    throw new LabError('unsupported-graph', `${architectures.join(', ')} does not write text: it is an encoder, or a part of a larger model.`, INSTEAD);
+  const kinds = LAYER_KINDS.flatMap((key) => strings(text[key]));
+  const other = kinds.find((kind) => !/attention$/.test(kind) || /linear/.test(kind));
+  if (other) throw new LabError('unsupported-graph', `${String(json['model_type'])} is a hybrid: some of its layers are "${other}" and not attention.`, INSTEAD);
+}
+
+/** @throws LabError 'broken-file' (no object) | 'unsupported-graph' (an encoder, an encoder-decoder, a hybrid, or numbers missing) */
 export async function readConfig(config: unknown, generation: unknown): Promise<ModelConfig> {
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw new LabError('broken-file', 'config.json holds no object.', 'Check the address of the model.');
   const json = config as Json;
-  if (json['is_encoder_decoder'] === true)
-    throw new LabError('unsupported-graph', `${String(json['model_type'])} is an encoder-decoder.`, 'The lab reads decoder-only models.');
+  const text = (typeof json['text_config'] === 'object' && json['text_config'] !== null ? json['text_config'] : json) as Json;
+  refuseOtherKinds(json, text);
 
   // transformers.js knows under which names each family keeps these numbers.
   const known = (await AutoConfig.from_pretrained('lab', { config: json as never })) as unknown as { normalized_config: Json };
   const normal = known.normalized_config;
-  const text = (typeof json['text_config'] === 'object' && json['text_config'] !== null ? json['text_config'] : json) as Json;
   const find = (...names: string[]): number | null => {
     for (const source of [text, normal, json]) for (const name of names) if (positive(source[name])) return positive(source[name]);
     return null;
@@ -52,7 +68,6 @@ export async function readConfig(config: unknown, generation: unknown): Promise<
       'The lab reads decoder-only language models.',
     );
   const gen = (typeof generation === 'object' && generation !== null ? generation : {}) as Json;
-  const js = json['transformers.js_config'] as Json | undefined;
   return {
     type: String(text['model_type'] ?? json['model_type'] ?? 'unknown'),
     layers,
@@ -64,6 +79,5 @@ export async function readConfig(config: unknown, generation: unknown): Promise<
     maxLength: find('max_position_embeddings', 'n_positions', 'n_ctx') ?? 2048,
     stopIds: [...new Set([...ids(gen['eos_token_id']), ...ids(text['eos_token_id']), ...ids(json['eos_token_id'])])],
     bosId: ids(gen['bos_token_id'])[0] ?? ids(text['bos_token_id'])[0] ?? null,
-    externalData: (js?.['use_external_data_format'] as ModelConfig['externalData'] | undefined) ?? null,
   };
 }

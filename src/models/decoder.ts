@@ -11,6 +11,7 @@ import { Session, takeFloats, takeInts, type Port, type SessionSource } from '..
 import type { Device } from '../types';
 import { argMaxLast, Breath, disposePast, emptyOf, presentOf, sumLogProb, type Past } from './cache';
 import type { ModelConfig } from './config';
+import { PAST } from './graph';
 
 export interface DecoderSource extends SessionSource {
   /** null: the graph runs, but the lab cannot look inside. */
@@ -64,13 +65,11 @@ export interface Trace {
   logits: Float32Array | null;
 }
 
-const PAST = /^past_key_values\.\d+\.(key|value)$/;
 /** What the lens may take for a moment: enough for one position through 30 layers of a 150k vocabulary. */
 const LENS_BYTES = 128 * 2 ** 20;
 /** Where a run can make several steps, it makes as many as fit in so many milliseconds: a cancel and the reader's eye wait no longer. */
 const RUN_MS = 48;
 const MOST_STEPS = 16;
-const KNOWN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep'];
 
 export class Decoder {
   readonly layers: number;
@@ -101,31 +100,10 @@ export class Decoder {
     this.presentNames = this.pastPorts.map((port) => presentOf(port.name));
   }
 
-  /** @throws LabError 'unsupported-graph' when the graph wants inputs that no plain decoder has; else as `Session.create` */
+  /** Of a graph whose inputs and outputs were found to be a decoder's (`checkPorts`). @throws LabError as `Session.create` */
   static async create(source: DecoderSource, config: ModelConfig, device: Device): Promise<Decoder> {
     const keepOnDevice = source.outputs.filter((name) => name.startsWith('present'));
-    const session = await Session.create(source, { device, keepOnDevice });
-    try {
-      const names = session.inputs.map((port) => port.name);
-      const foreign = names.filter((name) => !KNOWN_INPUTS.includes(name) && !PAST.test(name) && !name.startsWith('lab.'));
-      if (!names.includes('input_ids') || foreign.length > 0)
-        throw new LabError(
-          'unsupported-graph',
-          foreign.length > 0
-            ? `The graph wants inputs that a plain decoder does not have: ${foreign.slice(0, 4).join(', ')}.`
-            : 'The graph takes no token ids.',
-          'The lab reads decoder-only text models; vision, speech, encoder and hybrid (state-space) graphs are not among them.',
-        );
-      const outputs = session.outputs.map((port) => port.name);
-      const decoder = new Decoder(session, config, source.instruments, source.opaque);
-      const missing = [...decoder.presentNames, 'logits'].filter((name) => !outputs.includes(name));
-      if (missing.length > 0)
-        throw new LabError('unsupported-graph', `The graph lacks the outputs ${missing.slice(0, 4).join(', ')}.`, 'Use an export with a key/value cache.');
-      return decoder;
-    } catch (error) {
-      await session.dispose();
-      throw error;
-    }
+    return new Decoder(await Session.create(source, { device, keepOnDevice }), config, source.instruments, source.opaque);
   }
 
   /**

@@ -1,23 +1,26 @@
 /** From a reference to a decoder that runs: resolve, choose a file, download, prepare, compile, warm up, test. */
-import { OnnxError, prepareModel, type Prepared } from '../onnx';
-import { LabError, throwIfAborted, toLabError } from '../runtime/errors';
-import { parseJson, type Fetched } from '../runtime/fetch';
+import { prepareModel, type Prepared } from '../onnx';
+import { throwIfAborted, toLabError } from '../runtime/errors';
 import type { Meter } from '../runtime/progress';
 import type { SessionSource } from '../runtime/session';
 import type { View } from '../runtime/view';
 import type { Capabilities, Device, ModelRef, Provenance, SelfTest } from '../types';
 import { choose, options, type Choice, type Option } from './choose';
-import { readConfig, type ModelConfig } from './config';
+import type { ModelConfig } from './config';
 import { Decoder } from './decoder';
 import { chooseDevice } from './device';
+import { checkBuffers, understood } from './graph';
+import { download, readDescription, type Material } from './material';
 import { selfTest } from './selftest';
 import { openSource, type ModelSource, type SourceContext } from './source';
-import { TextTokenizer, type TokenizerJson } from './tokenizer';
+import type { TextTokenizer } from './tokenizer';
 
 export interface OpenOptions {
   /** undefined: WebGPU where it works, else WASM. */
   device?: Device;
   precise: boolean;
+  /** Whether to compare with the untouched file; undefined: where it is small enough. */
+  compareFile?: boolean;
   capabilities: Capabilities;
   meter: Meter;
 }
@@ -42,8 +45,10 @@ export interface OpenModel {
 /** Kept in memory while small, else read again from where they came; `giveBack` once a session was made of them. */
 export type Weights = (signal?: AbortSignal) => Promise<{ files: SessionSource['externalData']; giveBack: () => void }>;
 
-/** A plain second session is built for the self-test up to this size. */
-const PLAIN_UP_TO = 32 * 2 ** 20;
+/** Up to this size every load is compared with the untouched file: it costs about as long as building the session does. */
+const COMPARE_UP_TO = 512 * 2 ** 20;
+/** Up to this size the untouched file is taken to the byte; a larger one with its weights read from where they lie, as ours has them. */
+const UNTOUCHED_UP_TO = 32 * 2 ** 20;
 /** The downloaded file stays in memory beside the session up to this size. */
 const KEEP_UP_TO = 64 * 2 ** 20;
 const TEST_TEXT = 'The river flows through the old town. Which river? 河 नदी';
@@ -52,7 +57,8 @@ const TEST_TEXT = 'The river flows through the old town. Which river? 河 नद
 export async function listOptions(ref: ModelRef, device: Device | undefined, can: Capabilities, context: SourceContext): Promise<{ options: Option[]; choice: Choice; device: Device; deviceReason: string }> {
   const source = await openSource(ref, context);
   const { device: chosen, reason } = chooseDevice(device, can);
-  const list = options(source.files, chosen, can);
+  const { config } = await readDescription(source, context.signal);
+  const list = options(source.files, chosen, can, config);
   return { options: list, choice: choose(list, ref.dtype, chosen, can), device: chosen, deviceReason: reason };
 }
 
@@ -63,24 +69,39 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
   const { device, reason } = chooseDevice(open.device, can);
   meter.phase('resolve');
   const source = await openSource(ref, context);
-  const choice = choose(options(source.files, device, can), ref.dtype, device, can);
-  const material = await download(source, choice, meter, signal);
+  const described = await readDescription(source, signal);
+  const choice = choose(options(source.files, device, can, described.config), ref.dtype, device, can);
+  // Nobody asked for WebGPU by name: WASM is the better answer than a refusal.
+  let instead: string | null = null;
+  const otherwise = (error: unknown): void => {
+    const known = toLabError(error, 'internal');
+    if (open.device || device !== 'webgpu' || !['unsupported-device', 'unsupported-graph', 'device-lost'].includes(known.code)) throw known;
+    instead = `WebGPU failed (${known.message})`;
+  };
+  const material = await download(source, described, choice, meter, signal, (graph) => {
+    try {
+      if (device === 'webgpu') checkBuffers(graph, can);
+    } catch (error) {
+      otherwise(error);
+    }
+  });
 
   try {
-    return await build(material, device, reason);
+    if (instead === null) return await build(material, device, reason);
   } catch (error) {
-    const known = toLabError(error, 'internal');
-    // Nobody asked for WebGPU by name: WASM is the better answer than a refusal.
-    if (open.device || device !== 'webgpu' || !['unsupported-device', 'unsupported-graph', 'device-lost'].includes(known.code)) throw known;
-    return build(material, 'wasm', `WebGPU failed (${known.message})`);
+    otherwise(error);
   }
+  return build(material, 'wasm', instead ?? reason);
 
   async function build(m: Material, on: Device, deviceReason: string): Promise<OpenModel> {
     throwIfAborted(signal);
     meter.phase('prepare');
     const prepared = prepare(m, open.precise, on);
 
+    const test = m.tokenizer.encode(TEST_TEXT, true).slice(0, Math.min(24, m.config.maxLength));
     meter.phase('compile', null, on === 'webgpu' ? 'building GPU programs' : 'building the WASM session');
+    const plain = await plainLogits(m, prepared, on, open, test);
+    throwIfAborted(signal);
     const decoder = await Decoder.create(
       {
         bytes: prepared.bytes,
@@ -92,15 +113,12 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
       m.config,
       on,
     );
-    let plain: Decoder | null = null;
     try {
       throwIfAborted(signal);
       meter.phase('warm-up');
-      const test = m.tokenizer.encode(TEST_TEXT, true).slice(0, Math.min(24, m.config.maxLength));
       await decoder.lastLogits(test);
       throwIfAborted(signal);
       meter.phase('self-test');
-      if (m.bytes <= PLAIN_UP_TO && !open.precise && prepared.lab) plain = await plainDecoder(m, prepared, on);
       const tested = await selfTest(decoder, { ids: test, long: longText(m), plain, tolerance: toleranceOf(m.choice.dtype) });
       meter.phase('done');
       return {
@@ -120,8 +138,6 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
     } catch (error) {
       await decoder.dispose();
       throw error;
-    } finally {
-      await plain?.dispose();
     }
   }
 }
@@ -132,85 +148,8 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
  */
 const toleranceOf = (dtype: string): number => (/^(q8|u?int8)$/.test(dtype) ? 5e-2 : /16/.test(dtype) ? 2e-2 : 1e-3);
 
-interface Material {
-  config: ModelConfig;
-  tokenizer: TextTokenizer;
-  graph: Fetched;
-  external: (path: string) => Uint8Array;
-  choice: Choice;
-  bytes: number;
-  files: Provenance['files'];
-  notes: string[];
-}
-
-async function download(source: ModelSource, choice: Choice, meter: Meter, signal: AbortSignal | undefined): Promise<Material> {
-  const notes: string[] = [];
-  const small = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'chat_template.jinja'];
-  const planned = [...small.filter((p) => source.has(p)), choice.path, ...choice.data.map((d) => d.path)];
-  const sizes = planned.map((p) => source.files.find((f) => f.path === p)?.bytes ?? null);
-  const total = sizes.every((s): s is number => s !== null) ? sizes.reduce((a, b) => a + b, 0) : null;
-  meter.phase('download', total, `${choice.path} (${choice.dtype}): ${choice.reason}`);
-  const got = new Map<string, Fetched>();
-  const read = async (path: string): Promise<Fetched> => {
-    const file = await source.read(path, {
-      signal,
-      onBytes: (n, moved) => meter.add(n, moved),
-      onStoreFull: () => {
-        const note = 'The storage of this browser is full: the model is used from memory and not kept.';
-        if (!notes.includes(note)) notes.push(note);
-        meter.note(note);
-      },
-    });
-    got.set(path, file);
-    return file;
-  };
-  const optional = async (path: string): Promise<Fetched | null> => (source.has(path) ? read(path) : null);
-  const json = (file: Fetched | null): unknown => (file ? parseJson(file) : null);
-
-  if (!source.has('config.json')) throw new LabError('not-found', 'There is no config.json.', 'This is not a model in the hub’s layout.');
-  const config = await readConfig(json(await read('config.json')), json(await optional('generation_config.json')));
-  if (!source.has('tokenizer.json')) throw new LabError('not-found', 'There is no tokenizer.json.', 'The lab needs a fast tokenizer beside the model.');
-  const template = await optional('chat_template.jinja');
-  const tokenizer = await TextTokenizer.create({
-    tokenizer: json(await read('tokenizer.json')) as TokenizerJson,
-    config: (json(await optional('tokenizer_config.json')) ?? {}) as Record<string, unknown>,
-    template: template ? new TextDecoder().decode(template.bytes) : null,
-  });
-  const graph = await read(choice.path);
-  for (const data of choice.data) await read(data.path);
-  meter.finish();
-
-  const folder = choice.path.includes('/') ? choice.path.slice(0, choice.path.lastIndexOf('/') + 1) : '';
-  return {
-    config,
-    tokenizer,
-    graph,
-    external: (path) => {
-      const file = got.get(folder + path);
-      if (!file)
-        throw new LabError('not-found', `The graph keeps its weights in ${path}, which is not there.`, 'Load the whole folder, weights included.');
-      return file.bytes;
-    },
-    choice,
-    bytes: [...got.values()].reduce((sum, f) => sum + f.bytes.byteLength, 0),
-    files: [...got].map(([path, f]) => ({ path, bytes: f.bytes.byteLength, sha256: f.sha256 })),
-    notes,
-  };
-}
-
 function prepare(m: Material, precise: boolean, device: Device): Prepared {
-  try {
-    return prepareModel(m.graph.bytes, { layers: m.config.layers, precise, halvesInFloat: device === 'wasm', loop: device === 'wasm' });
-  } catch (error) {
-    if (error instanceof OnnxError)
-      throw new LabError(
-        error.code === 'broken' ? 'broken-file' : 'unsupported-graph',
-        `${m.choice.path}: ${error.message}`,
-        error.code === 'broken' ? 'The file may be truncated or not ONNX at all; load it again or choose another one.' : 'Choose another export of this model.',
-        { cause: error },
-      );
-    throw error;
-  }
+  return understood(m.choice.path, () => prepareModel(m.graph.bytes, { layers: m.config.layers, precise, halvesInFloat: device === 'wasm', loop: device === 'wasm' }));
 }
 
 /** Some 72 tokens: long prompts get attention kernels that short ones never see. */
@@ -249,18 +188,21 @@ function reread(source: ModelSource, names: readonly { path: string; at: string 
   };
 }
 
-/** The file as it came, for comparison. */
-function plainDecoder(m: Material, prepared: Prepared, device: Device): Promise<Decoder> {
-  return Decoder.create(
-    {
-      bytes: m.graph.bytes,
-      externalData: prepared.externalPaths.map((path) => ({ path, data: m.external(path) })),
-      instruments: null,
-      opaque: 'untouched',
-      outputs: prepared.outputs.map((o) => o.name),
-    },
-    m.config,
-    device,
-  );
+/**
+ * What the untouched file says after `ids`, by a session that is given back before ours is built: the two are never held at once.
+ * In precise mode that is the file with its 4-bit products made precise, and nothing else added.
+ */
+async function plainLogits(m: Material, prepared: Prepared, device: Device, { compareFile, precise }: OpenOptions, ids: readonly number[]): Promise<Float32Array | string> {
+  if (!prepared.lab) return 'nothing was added to this file';
+  if (!(compareFile ?? m.bytes <= COMPARE_UP_TO)) return 'a file this large is compared on request only, for it takes a second session before this one';
+  const asItIs = !precise && m.bytes <= UNTOUCHED_UP_TO;
+  const files = asItIs
+    ? { bytes: m.graph.bytes, externalData: filesOf(m, { ...prepared, selfPath: null }) }
+    : { bytes: prepared.plain, externalData: filesOf(m, prepared) };
+  const plain = await Decoder.create({ ...files, instruments: null, opaque: 'untouched', outputs: prepared.outputs.map((o) => o.name) }, m.config, device);
+  try {
+    return await plain.lastLogits(ids);
+  } finally {
+    await plain.dispose();
+  }
 }
-

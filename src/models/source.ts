@@ -1,12 +1,13 @@
 /** Where the files of a model come from: the page itself, a hub (or a mirror with its layout), or files the reader dropped. */
-import { LabError, toLabError } from '../runtime/errors';
-import { fetchFile, parseJson, statFile, type Fetched, type FetchOptions } from '../runtime/fetch';
+import { LabError } from '../runtime/errors';
+import { fetchFile, statFile, type Fetched, type FetchOptions } from '../runtime/fetch';
 import type { FileStore } from '../runtime/store';
 import { viewOfFile, viewOfMemory, type View } from '../runtime/view';
 import type { ModelRef } from '../types';
 import { bundledFiles } from './catalogue';
 import type { RemoteFile } from './choose';
-import { DEFAULT_HOST, DTYPE_SUFFIX, isCommit } from './reference';
+import { listing, probe, rootOf } from './hub';
+import { DEFAULT_HOST, isCommit } from './reference';
 
 export interface ReadOptions {
   signal?: AbortSignal;
@@ -18,9 +19,11 @@ export interface ReadOptions {
 export interface ModelSource {
   /** The commit where the host tells it, else what was asked for. */
   readonly revision: string;
-  /** All files; those of unknown size have `bytes: null`. */
-  readonly files: RemoteFile[];
+  /** All that is known to be there; those of unknown size have `bytes: null`. */
+  readonly files: readonly RemoteFile[];
   has(path: string): boolean;
+  /** A file that may have no usual name: a host that gives no list is asked for it. null: not there. */
+  find(path: string, signal?: AbortSignal): Promise<RemoteFile | null>;
   /** @throws LabError as `fetchFile` does */
   read(path: string, options?: ReadOptions): Promise<Fetched>;
   /** The same bytes for a session to be made of: in pieces from the store where they are kept. */
@@ -52,134 +55,68 @@ export async function openSource(ref: ModelRef, context: SourceContext): Promise
 }
 
 class HttpSource implements ModelSource {
+  readonly files: RemoteFile[];
+
+  /** @param complete whether what is not among the files is not there */
   constructor(
     readonly revision: string,
-    readonly files: RemoteFile[],
+    files: readonly RemoteFile[],
+    private readonly complete: boolean,
     private readonly root: string,
     private readonly shared: Pick<FetchOptions, 'store' | 'token'>,
-  ) {}
+  ) {
+    this.files = [...files];
+  }
 
   has(path: string): boolean {
     return this.files.some((f) => f.path === path);
   }
 
   async view(path: string, options: ReadOptions = {}): Promise<View> {
-    const kept = await this.shared.store?.view(this.urlOf(path));
+    const kept = await this.shared.store?.view(this.addressOf(path));
     return kept ? viewOfFile(kept) : viewOfMemory((await this.read(path, options)).bytes);
   }
 
-  private urlOf(path: string): string {
-    return this.root + path.split('/').map(encodeURIComponent).join('/');
+  async find(path: string, signal?: AbortSignal): Promise<RemoteFile | null> {
+    const known = this.files.find((f) => f.path === path);
+    if (known || this.complete) return known ?? null;
+    const found = await statFile(this.addressOf(path), { signal, token: this.shared.token });
+    if (!found) return null;
+    const file = { path, bytes: found.bytes, sha256: null };
+    this.files.push(file);
+    return file;
   }
 
   read(path: string, options: ReadOptions = {}): Promise<Fetched> {
     const known = this.files.find((f) => f.path === path);
-    return fetchFile(this.urlOf(path), {
+    return fetchFile(this.addressOf(path), {
       ...this.shared,
       ...options,
       expectedBytes: known?.bytes ?? null,
       expectedSha256: known?.sha256 ?? null,
     });
   }
-}
 
-const SMALL_FILES = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
+  private addressOf(path: string): string {
+    return this.root + path.split('/').map(encodeURIComponent).join('/');
+  }
+}
 
 /** Bundled files change only with the page, and the browser's own cache and the service worker keep them: no store. */
 async function openBundled(name: string, context: SourceContext): Promise<ModelSource> {
   const root = new URL(`models/${name}/`, context.base).href;
   const listed = (await bundledFiles(context.base, context.signal)).get(`bundled:${name}`);
-  return new HttpSource('bundled', listed ?? (await probe(root, null, context)), root, {});
+  const files = listed ?? (await probe(root, { token: null, signal: context.signal }));
+  return new HttpSource('bundled', files, listed !== undefined, root, {});
 }
 
-interface HubInfo {
-  sha?: string;
-  siblings?: { rfilename: string; size?: number; lfs?: { sha256?: string; size?: number } }[];
-}
-
-/**
- * A hub tells the commit, the files, their sizes and their SHA-256 in one answer; a plain mirror tells nothing, and is asked
- * for each usual file instead. Only addresses that hold a commit are kept in the store: theirs is the only content that
- * cannot change behind its name.
- */
+/** Only addresses that hold a commit are kept in the store: theirs is the only content that cannot change behind its name. */
 async function openHub(ref: ModelRef, context: SourceContext): Promise<ModelSource> {
   const host = (ref.host ?? DEFAULT_HOST).replace(/\/+$/, '');
-  const wanted = ref.revision ?? 'main';
   const token = context.tokenFor(new URL(host).origin);
-  const info = await hubInfo(host, ref.id, wanted, token, context.signal);
-  const revision = info?.sha ?? wanted;
-  const root = `${host}/${ref.id}/resolve/${encodeURIComponent(revision)}/`;
-  const files = info?.siblings
-    ? info.siblings.map((s) => ({
-        path: s.rfilename,
-        bytes: s.lfs?.size ?? s.size ?? null,
-        sha256: s.lfs?.sha256 ?? null,
-      }))
-    : await probe(root, token, context);
-  return new HttpSource(revision, files, root, { store: isCommit(revision) ? context.store : null, token });
-}
-
-const HUB_INFO_CACHE = 'lab-hub-info';
-
-async function hubInfo(
-  host: string,
-  id: string,
-  revision: string,
-  token: string | null,
-  signal: AbortSignal | undefined,
-): Promise<HubInfo | null> {
-  const url = `${host}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  try {
-    const fetched = await fetchFile(url, { signal, token });
-    const info = parseJson(fetched) as HubInfo;
-    if (!Array.isArray(info.siblings)) return null;
-    await remember(url, fetched.bytes);
-    return info;
-  } catch (error) {
-    const known = toLabError(error, 'network');
-    if (known.code === 'cancelled' || known.code === 'superseded' || known.code === 'gated') throw known;
-    if (known.code === 'network') {
-      // Offline, what was known of the repository the last time is enough to find its files in the store.
-      const kept = await recall(url);
-      if (kept) return kept;
-      throw known;
-    }
-    // No API here (a mirror), or no such repository: the files themselves will tell.
-    return null;
-  }
-}
-
-async function remember(url: string, body: Uint8Array<ArrayBuffer>): Promise<void> {
-  try {
-    await (await caches.open(HUB_INFO_CACHE)).put(url, new Response(body));
-  } catch {
-    // Private windows have no Cache API: the lab then only works online.
-  }
-}
-
-async function recall(url: string): Promise<HubInfo | null> {
-  try {
-    const kept = await (await caches.open(HUB_INFO_CACHE)).match(url);
-    return kept ? ((await kept.json()) as HubInfo) : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Asks for each usual file by name. */
-async function probe(root: string, token: string | null, context: SourceContext): Promise<RemoteFile[]> {
-  const ask = async (path: string): Promise<RemoteFile | null> => {
-    const found = await statFile(root + path, { signal: context.signal, token });
-    return found && { path, bytes: found.bytes, sha256: null };
-  };
-  const config = await ask('config.json');
-  if (!config)
-    throw new LabError('not-found', `There is no model at ${root}.`, 'Check the name and the revision, and that the repository is public.');
-  const graphs = Object.values(DTYPE_SUFFIX).map((suffix) => `onnx/model${suffix}.onnx`);
-  const found = await Promise.all([...SMALL_FILES.slice(1), ...graphs].map(ask));
-  const files = [config, ...found].filter((f): f is RemoteFile => f !== null);
-  const data = await Promise.all(files.filter((f) => f.path.endsWith('.onnx')).map((f) => ask(`${f.path}_data`)));
-  return [...files, ...data.filter((f): f is RemoteFile => f !== null)];
+  const repository = { host, id: ref.id, revision: ref.revision ?? 'main' };
+  const { revision, files, complete } = await listing(repository, { token, signal: context.signal, ...(ref.dtype ? { dtype: ref.dtype } : {}) });
+  return new HttpSource(revision, files, complete, rootOf(repository, revision), { store: isCommit(revision) ? context.store : null, token });
 }
 
 class FilesSource implements ModelSource {
@@ -192,6 +129,10 @@ class FilesSource implements ModelSource {
 
   has(path: string): boolean {
     return this.dropped.has(path);
+  }
+
+  async find(path: string): Promise<RemoteFile | null> {
+    return this.files.find((f) => f.path === path) ?? null;
   }
 
   async read(path: string, options: ReadOptions = {}): Promise<Fetched> {

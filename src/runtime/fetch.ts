@@ -1,9 +1,12 @@
 /**
  * Files over the network, straight into place: one buffer of the announced size, filled as bytes arrive, kept in the store as
  * they arrive, so that a cut or a reload goes on where it stopped. Nothing is believed unchecked: status, kind, length and,
- * where the hub names one, the SHA-256.
+ * where the hub names one, the SHA-256; and two parts are joined only where something vouches that they are of one file.
  */
-import { LabError, abortReason, throwIfAborted, toLabError } from './errors';
+import { LabError, throwIfAborted } from './errors';
+import { Patience, Retry, asFailure, fileName, statusError, wait } from './failures';
+import { sha256Of } from './sha256';
+import { Sink, type SinkOptions } from './sink';
 import type { FileStore, StoredFile } from './store';
 
 export interface Fetched {
@@ -15,12 +18,8 @@ export interface Fetched {
   fromStore: boolean;
 }
 
-export interface FetchOptions {
+export interface FetchOptions extends Pick<SinkOptions, 'onBytes' | 'onTotal'> {
   signal?: AbortSignal;
-  /** Called with every piece: its length, and whether it travelled (false: it was stored already). */
-  onBytes?: (bytes: number, moved: boolean) => void;
-  /** Called once when the file's length becomes known. */
-  onTotal?: (bytes: number) => void;
   expectedBytes?: number | null;
   expectedSha256?: string | null;
   /** Sent to this address only (a hub token); never stored. */
@@ -29,13 +28,21 @@ export interface FetchOptions {
   store?: FileStore | null;
   /** Told once if the store is full and the load goes on in memory. */
   onStoreFull?: () => void;
+  /** How long a host may send nothing before it is asked again. Default 30 s. */
+  patienceMs?: number;
+  /** Before the second attempt; doubled with each further one. Default 0.8 s. */
+  pauseMs?: number;
+  /** Longer files are hashed as they come. Default 1 GiB. */
+  hashAsTheyCome?: number;
 }
 
-/** Hashing for provenance alone stops here; a hash that the hub names is checked up to the second limit. */
+/** Hashing for provenance alone stops here. */
 const HASH_UNASKED_UP_TO = 64 * 2 ** 20;
-const HASH_ASKED_UP_TO = 2 ** 30;
+/** The browser's digest is quick and takes a copy; past this size ours is slower and takes none. */
+const HASH_AT_ONCE_UP_TO = 2 ** 30;
 const ATTEMPTS = 4;
-const LONGEST_WAIT_MS = 30_000;
+const PATIENCE_MS = 30_000;
+const PAUSE_MS = 800;
 
 export async function fetchFile(url: string, options: FetchOptions = {}): Promise<Fetched> {
   const { signal, store } = options;
@@ -51,7 +58,7 @@ export async function fetchFile(url: string, options: FetchOptions = {}): Promis
       }
       await stored.clear();
     }
-    const sink = new Sink(options);
+    const sink = new Sink({ ...options, hash: options.expectedSha256 != null, hashAsTheyCome: options.hashAsTheyCome ?? HASH_AT_ONCE_UP_TO });
     for (let attempt = 1; ; attempt++) {
       try {
         await pull(url, options, sink, stored);
@@ -68,11 +75,11 @@ export async function fetchFile(url: string, options: FetchOptions = {}): Promis
         }
         const failure = asFailure(error, url, signal);
         if (!failure.retry || attempt >= ATTEMPTS) throw failure.error;
-        await wait(failure.waitMs ?? 400 * 2 ** attempt, signal);
+        await wait(failure.waitMs ?? (options.pauseMs ?? PAUSE_MS) * 2 ** (attempt - 1), signal);
       }
     }
     const bytes = sink.result();
-    const sha256 = await check(url, bytes, options, stored);
+    const sha256 = await check(url, bytes, sink.digest(), options, stored);
     await stored?.finish(sha256);
     return { url, bytes, sha256, fromStore: false };
   } finally {
@@ -83,22 +90,25 @@ export async function fetchFile(url: string, options: FetchOptions = {}): Promis
 /** Whether a file is there, and how long it is, without fetching it. `null`: not there. */
 export async function statFile(
   url: string,
-  options: Pick<FetchOptions, 'signal' | 'token'> = {},
-): Promise<{ bytes: number | null; etag: string | null } | null> {
-  let response: Response;
+  options: Pick<FetchOptions, 'signal' | 'token' | 'patienceMs'> = {},
+): Promise<{ bytes: number | null } | null> {
+  const patience = new Patience(options.patienceMs ?? PATIENCE_MS, options.signal);
   try {
     // One byte instead of HEAD: some hosts answer HEAD with the compressed length, or not at all.
-    response = await fetch(url, { headers: { Range: 'bytes=0-0', ...authorisation(options.token) }, signal: options.signal });
+    const response = await fetch(url, { headers: { Range: 'bytes=0-0', ...authorisation(options.token) }, signal: patience.signal });
+    await response.body?.cancel();
+    // Where the repository or the revision is not there, no file of it needs to be asked for.
+    if (response.status === 404 && !/^(Repo|Revision)NotFound$/.test(response.headers.get('X-Error-Code') ?? '')) return null;
+    if (response.ok && isWebPage(response)) return null;
+    if (response.status === 416) return { bytes: 0 };
+    if (!response.ok) throw statusError(response, url);
+    const range = /\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '');
+    return { bytes: range ? Number(range[1]) : response.status === 200 ? plainLength(response) : null };
   } catch (error) {
-    throw asFailure(error, url, options.signal).error;
+    throw asFailure(patience.failure ?? error, url, options.signal).error;
+  } finally {
+    patience.end();
   }
-  await response.body?.cancel();
-  if (response.status === 404 || isWebPage(response)) return null;
-  if (response.status === 416) return { bytes: 0, etag: response.headers.get('ETag') };
-  if (!response.ok) throw statusError(response, url);
-  const range = /\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '');
-  const bytes = range ? Number(range[1]) : response.status === 200 ? plainLength(response) : null;
-  return { bytes, etag: response.headers.get('ETag') };
 }
 
 /** Small JSON files: the same checks, and a message that names the file when it is not JSON. */
@@ -117,76 +127,34 @@ export function parseJson(fetched: Fetched): unknown {
 
 class StoreFull extends Error {}
 
-/** Where the bytes go: one buffer when the length is known, a list of chunks when it is not. */
-class Sink {
-  length = 0;
-  private buffer: Uint8Array<ArrayBuffer> | null = null;
-  private chunks: Uint8Array<ArrayBuffer>[] = [];
-  private announced = false;
-  /** The furthest that was ever reported: a restarted download is not reported twice. */
-  private reported = 0;
-
-  constructor(private readonly options: FetchOptions) {}
-
-  announce(total: number): void {
-    if (!this.announced) this.options.onTotal?.(total);
-    this.announced = true;
-    if (this.buffer) return;
-    try {
-      this.buffer = new Uint8Array(total);
-    } catch (error) {
-      throw new LabError(
-        'out-of-memory',
-        `There is no room for a file of ${Math.round(total / 2 ** 20)} MB.`,
-        'Try a smaller model or a more compact file.',
-        { cause: error },
-      );
-    }
-  }
-
-  restart(): void {
-    this.length = 0;
-    this.chunks = [];
-  }
-
-  push(chunk: Uint8Array<ArrayBuffer>, moved: boolean): void {
-    if (this.buffer) {
-      if (this.length + chunk.length > this.buffer.length)
-        throw new LabError('broken-file', 'The host sent more bytes than it announced.', 'Try again later, or another revision.');
-      this.buffer.set(chunk, this.length);
-    } else this.chunks.push(chunk);
-    this.length += chunk.length;
-    if (this.length > this.reported) {
-      this.options.onBytes?.(this.length - this.reported, moved);
-      this.reported = this.length;
-    }
-  }
-
-  result(): Uint8Array<ArrayBuffer> {
-    if (this.buffer) return this.buffer;
-    const joined = new Uint8Array(this.length);
-    let at = 0;
-    for (const chunk of this.chunks) {
-      joined.set(chunk, at);
-      at += chunk.length;
-    }
-    return joined;
+/** One request: from the start, or from where the sink (or the store) stands. Throws what `asFailure` sorts. */
+async function pull(url: string, options: FetchOptions, sink: Sink, stored: StoredFile | null): Promise<void> {
+  const patience = new Patience(options.patienceMs ?? PATIENCE_MS, options.signal);
+  try {
+    await pullWithin(patience, url, options, sink, stored);
+  } catch (error) {
+    throw patience.failure ?? error;
+  } finally {
+    patience.end();
   }
 }
 
-/** One request: from the start, or from where the sink (or the store) stands. Throws what `asFailure` sorts. */
-async function pull(url: string, options: FetchOptions, sink: Sink, stored: StoredFile | null): Promise<void> {
+async function pullWithin(patience: Patience, url: string, options: FetchOptions, sink: Sink, stored: StoredFile | null): Promise<void> {
   const { signal } = options;
   const from = sink.length > 0 ? sink.length : (stored?.length ?? 0);
-  const headers: Record<string, string> = { ...authorisation(options.token) };
-  if (from > 0) headers['Range'] = `bytes=${from}-`;
-  const response = await fetch(url, { headers, signal });
-  if (response.status === 416 && from > 0) {
-    // Nothing after `from`: what is kept belongs to another version of the file.
+  const before = sink.length > 0 ? sink.validator : (stored?.etag ?? null);
+  // Not If-Range: other origins may send Range without asking first, and If-Range only where the host's preflight allows it.
+  const headers: Record<string, string> = { ...authorisation(options.token), ...(from > 0 ? { Range: `bytes=${from}-` } : {}) };
+  const response = await fetch(url, { headers, signal: patience.signal });
+  patience.touch();
+  const startAnew = async (why: string): Promise<never> => {
+    await response.body?.cancel();
     await stored?.clear();
     sink.restart();
-    throw new Retry('The kept part does not fit the file.');
-  }
+    throw new Retry(why);
+  };
+  // Nothing after `from`: what is kept belongs to another version of the file.
+  if (response.status === 416 && from > 0) return startAnew('the kept part does not fit the file.');
   if (!response.ok) throw statusError(response, url);
   if (isWebPage(response))
     throw new LabError(
@@ -195,43 +163,40 @@ async function pull(url: string, options: FetchOptions, sink: Sink, stored: Stor
       'Check the address; some hosts answer every unknown path with their front page.',
     );
 
-  const etag = response.headers.get('ETag');
+  const validator = response.headers.get('ETag') ?? response.headers.get('Last-Modified');
+  const resumed = response.status === 206 && from > 0;
   const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '');
-  const resumed =
-    response.status === 206 &&
-    from > 0 &&
-    (range === null || Number(range[1]) === from) &&
-    (stored === null || stored.etag === null || etag === null || stored.etag === etag) &&
-    // Without an ETag on either side only a length or a hash promised beforehand can vouch for the joint.
-    (etag !== null || options.expectedSha256 != null || sink.length > 0);
-  if (response.status === 206 && from > 0 && !resumed) {
-    await response.body?.cancel();
-    await stored?.clear();
-    sink.restart();
-    throw new Retry('The file changed since its first part was kept.');
+  const length = plainLength(response);
+  const total = range ? Number(range[2]) : length === null ? null : length + (resumed ? from : 0);
+  if (resumed) {
+    // Where one side does not say which version it is of, only a hash promised beforehand can vouch for the joint.
+    const sameFile = before !== null && validator !== null ? before === validator : options.expectedSha256 != null;
+    const sameLength = sink.total === null || total === null || sink.total === total;
+    if (!sameFile || !sameLength || (range && Number(range[1]) !== from)) return startAnew('the file changed since its first part came.');
   }
-
-  const total = resumed ? (range ? Number(range[2]) : (options.expectedBytes ?? null)) : plainLength(response);
-  const known = options.expectedBytes ?? total;
   if (total !== null && options.expectedBytes != null && total !== options.expectedBytes)
     throw new LabError(
       'broken-file',
       `${fileName(url)} should have ${options.expectedBytes} bytes; the host offers ${total}.`,
       'Pin another revision, or try again later.',
     );
-  if (known !== null) sink.announce(known);
+  const known = options.expectedBytes ?? total;
   if (!resumed) {
     sink.restart();
     await stored?.clear();
-  } else if (sink.length === 0 && stored) sink.push(stored.read(), false);
-  if (stored) stored.etag = etag;
+  }
+  if (sink.length === 0 && known !== null) sink.announce(known);
+  if (resumed && sink.length === 0 && stored) sink.resume(stored);
+  sink.validator = validator ?? before;
+  if (stored) stored.etag = sink.validator;
 
-  if (!response.body) throw new Retry('The answer had no body.');
+  if (!response.body) throw new Retry('the answer had no body.');
   const reader = response.body.getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
+      patience.touch();
       throwIfAborted(signal);
       if (stored && !stored.append(value)) {
         // The piece must not be lost with the store: it goes into memory first.
@@ -244,21 +209,20 @@ async function pull(url: string, options: FetchOptions, sink: Sink, stored: Stor
     // After an error the rest must not keep travelling; after a regular end this does nothing.
     reader.cancel().catch(() => undefined);
   }
-  if (known !== null && sink.length < known) throw new Retry(`The connection ended after ${sink.length} of ${known} bytes.`);
+  if (known !== null && sink.length < known) throw new Retry(`the connection ended after ${sink.length} of ${known} bytes.`);
 }
 
+/** @param streamed the hash, where the file was hashed as it came */
 async function check(
   url: string,
   bytes: Uint8Array<ArrayBuffer>,
+  streamed: string | null,
   options: FetchOptions,
   stored: StoredFile | null,
 ): Promise<string | null> {
   const asked = options.expectedSha256?.toLowerCase() ?? null;
-  if (bytes.length > (asked ? HASH_ASKED_UP_TO : HASH_UNASKED_UP_TO)) return null;
-  if (!globalThis.crypto?.subtle) return null;
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  const sha256 = Array.from(digest, (b) => b.toString(16).padStart(2, '0')).join('');
-  if (asked && sha256 !== asked) {
+  const sha256 = streamed ?? (bytes.length <= (asked ? HASH_AT_ONCE_UP_TO : HASH_UNASKED_UP_TO) ? await hashed(bytes) : null);
+  if (asked && sha256 && sha256 !== asked) {
     await stored?.clear();
     throw new LabError(
       'broken-file',
@@ -269,65 +233,11 @@ async function check(
   return sha256;
 }
 
-/** A failure that another attempt may cure. */
-class Retry extends Error {
-  constructor(
-    message: string,
-    readonly waitMs?: number,
-    readonly final?: LabError,
-  ) {
-    super(message);
-  }
-}
-
-function asFailure(
-  error: unknown,
-  url: string,
-  signal: AbortSignal | undefined,
-): { error: LabError; retry: boolean; waitMs?: number } {
-  if (signal?.aborted) return { error: abortReason(signal), retry: false };
-  if (error instanceof Retry)
-    return {
-      error:
-        error.final ??
-        new LabError('network', `${fileName(url)}: ${error.message}`, 'What arrived is kept; loading again goes on from there.'),
-      retry: true,
-      waitMs: error.waitMs,
-    };
-  // fetch and body readers report every transport failure as a TypeError with a text that differs by browser.
-  if (error instanceof TypeError || (error instanceof DOMException && error.name === 'NetworkError'))
-    return {
-      error: new LabError(
-        'network',
-        `${fileName(url)} could not be fetched from ${hostOf(url)}.`,
-        navigator.onLine === false
-          ? 'This device is offline. What was loaded before still works.'
-          : 'The host may be unreachable, or may not allow other pages to read it (CORS).',
-        { cause: error },
-      ),
-      retry: navigator.onLine !== false,
-    };
-  return { error: toLabError(error, 'network', fileName(url)), retry: false };
-}
-
-function statusError(response: Response, url: string): LabError | Retry {
-  const name = fileName(url);
-  const { status } = response;
-  if (status === 404)
-    return new LabError('not-found', `${name} is not at ${hostOf(url)}${new URL(url, location.href).pathname.replace(/[^/]*$/, '')}.`, 'Check the model, the revision and the kind of file.');
-  if (status === 401 || status === 403)
-    return new LabError(
-      'gated',
-      `${hostOf(url)} does not give out ${name} without permission.`,
-      'The model is private or its licence must be accepted: accept it at the hub and enter a token here.',
-    );
-  if (status === 429 || status >= 500) {
-    const said = Number(response.headers.get('Retry-After'));
-    const waitMs = said > 0 ? Math.min(said * 1000, LONGEST_WAIT_MS) : undefined;
-    const words = status === 429 ? 'asks for a pause (too many requests)' : `has trouble (status ${status})`;
-    return new Retry(words, waitMs, new LabError('network', `${name}: ${hostOf(url)} ${words}.`, 'Try again in a while.'));
-  }
-  return new LabError('network', `${name}: ${hostOf(url)} answered with status ${status}.`, 'Try again later.');
+async function hashed(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  // Only secure pages have the browser's own.
+  if (!globalThis.crypto?.subtle) return sha256Of(bytes);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest, (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
 const authorisation = (token: string | null | undefined): Record<string, string> =>
@@ -340,26 +250,3 @@ function plainLength(response: Response): number | null {
 }
 
 const isWebPage = (response: Response): boolean => /^text\/html\b/i.test(response.headers.get('Content-Type') ?? '');
-
-export function fileName(url: string): string {
-  const { pathname } = new URL(url, globalThis.location?.href);
-  const after = pathname.split('/resolve/')[1];
-  return decodeURIComponent(after ? after.split('/').slice(1).join('/') : (pathname.split('/').pop() ?? url));
-}
-
-const hostOf = (url: string): string => new URL(url, globalThis.location?.href).host;
-
-function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      signal?.removeEventListener('abort', aborted);
-      resolve();
-    }
-    function aborted(): void {
-      clearTimeout(timer);
-      reject(abortReason(signal as AbortSignal));
-    }
-    signal?.addEventListener('abort', aborted, { once: true });
-  });
-}

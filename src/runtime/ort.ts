@@ -82,7 +82,11 @@ let narrow: Promise<GPUDevice | null> | undefined;
  */
 export function narrowDevice(): Promise<GPUDevice | null> {
   narrow ??= makeNarrowDevice();
-  return narrow;
+  const made = narrow;
+  const forget = (): void => void (narrow = narrow === made ? undefined : narrow);
+  // One that is lost, or was not given, must not stand for all later ones.
+  made.then((device) => device?.lost.then(forget), forget);
+  return made;
 }
 
 async function makeNarrowDevice(): Promise<GPUDevice | null> {

@@ -12,9 +12,12 @@ export interface StoredFile {
   readonly complete: boolean;
   readonly length: number;
   readonly sha256: string | null;
+  /** Of what is kept: its ETag, or Last-Modified where the host showed none. */
   etag: string | null;
   /** The bytes kept so far, in a new buffer. */
   read(): Uint8Array<ArrayBuffer>;
+  /** Fills `target` with what is kept from byte `at` on. */
+  readInto(target: Uint8Array<ArrayBuffer>, at: number): void;
   /** False when the disk is full. */
   append(chunk: Uint8Array<ArrayBuffer>): boolean;
   finish(sha256: string | null): Promise<void>;
@@ -168,6 +171,10 @@ class OpfsFile implements StoredFile {
     const bytes = new Uint8Array(this.access.getSize());
     this.access.read(bytes, { at: 0 });
     return bytes;
+  }
+
+  readInto(target: Uint8Array<ArrayBuffer>, at: number): void {
+    this.access.read(target, { at });
   }
 
   append(chunk: Uint8Array<ArrayBuffer>): boolean {

@@ -18,8 +18,8 @@ const cases = readdirSync(MODELS).flatMap((name) =>
     .filter((dtype) => existsSync(join(MODELS, name, `golden${SUFFIX[dtype]}.json`)) && existsSync(join(MODELS, name, `onnx/model${SUFFIX[dtype]}.onnx`)))
     .map((dtype) => ({ name, dtype })),
 );
-/** The software adapter has no 16-bit floats, and no WebGPU kernels multiply 8-bit integers: those files run on WASM only. */
-const runs = (device: 'wasm' | 'webgpu') => cases.filter(({ dtype }) => device === 'wasm' || dtype === 'fp32' || dtype === 'q4');
+/** The software adapter has no 16-bit floats. The products of integers in q8 files have no WebGPU kernels: there the CPU computes them, and rightly. */
+const runs = (device: 'wasm' | 'webgpu') => cases.filter(({ dtype }) => device === 'wasm' || dtype !== 'q4f16');
 /** Halves and 8-bit activations are rounded in another order by every build. */
 const BOUNDS: Record<Kind, { cosine: number; relative: number }> = {
   fp32: { cosine: 0.99999, relative: 1e-3 },

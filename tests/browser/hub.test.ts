@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { LabClient } from '../../src/lab-client';
 import type { LoadOptions, LoadedModel, ModelRef, Progress, StorageReport } from '../../src/types';
 import { startHub, type Hub } from '../hub';
-import { scatterWeights } from '../scatter';
+import { keepingLogits, scatterWeights, withoutCache } from '../scatter';
 import { launch, serve, visitLab, type Served, type Visit } from '../harness';
 
 const MODELS = join(import.meta.dirname, '../fixtures/models');
@@ -100,11 +100,38 @@ describe('a hub that works', () => {
     expect(outcome.storage.files).toEqual([]);
   });
 
-  test('offline, what was loaded before still loads', async () => {
+  test.each([
+    ['a hub that is down', async () => (hub.fault('api', { kind: 'status', status: 503 }, 99), hub.fault('*', { kind: 'status', status: 503 }, 99))],
+    ['no network at all', () => visit.context.setOffline(true)],
+  ])('with %s, what was loaded before still loads: as it was asked for, and as it was found', async (_, breakIt) => {
+    const first = await load();
+    works(first);
+    await breakIt();
     works(await load());
-    hub.fault('api', { kind: 'status', status: 503 }, 99);
-    hub.fault('*', { kind: 'status', status: 503 }, 99);
-    works(await load());
+    works(await load(first.model?.ref));
+    // Its worker gone, the next question brings the pinned model back.
+    const tokens = await visit.page.evaluate(async () => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      lab.terminate();
+      return (await lab.answer({ context: 'Elbe.', question: 'Which river?' }, { maxTokens: 2 })).tokens.length;
+    });
+    expect(tokens).toBeGreaterThan(0);
+  });
+
+  test('offline, a mirror without the API still has what was loaded by its commit; a name that may move has not', async () => {
+    hub.api(false);
+    const commit = createHash('sha1').update('tiny/llama').digest('hex');
+    works(await load({ revision: commit }));
+    await visit.context.setOffline(true);
+    works(await load({ revision: commit }));
+    expect((await load()).error).toMatchObject({ code: 'network', message: expect.stringMatching(/the list of files of tiny\/llama/) as string });
+  });
+
+  test('a slow one is waited for', async () => {
+    hub.fault(GRAPH, { kind: 'slow', bytes: 40_000 });
+    const outcome = await load();
+    works(outcome);
+    expect(outcome.progress.filter((p) => p.phase === 'download').length).toBeGreaterThan(2);
   });
 
   test('one stored file can be deleted, and all', async () => {
@@ -147,6 +174,43 @@ describe('weights that lie', () => {
     expect(hub.log.filter((line) => /\/(resolve|blob)\//.test(line))).toEqual([]);
   });
 
+  test.each([
+    ['in chunks, on a mirror', 'model.onnx_data', 3, false],
+    ['as other makers name them, on a mirror', 'model.onnx.data', 1, false],
+    ['under a name of their own, on a mirror', 'weights.bin', 1, false],
+    ['under names of their own, on a hub', 'weights.bin', 2, true],
+  ])('%s: found by what the graph says', async (_name, name, chunks, api) => {
+    const { graph, files } = scatterWeights(original(GRAPH), original(`${GRAPH}_data`), name, chunks, 0);
+    const id = `tiny/named-${name}-${chunks}-${api}`;
+    const small = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+    hub.repository(id, {
+      ...Object.fromEntries(small.map((path) => [path, original(path)])),
+      [GRAPH]: graph,
+      ...Object.fromEntries(Object.entries(files).map(([file, bytes]) => [`onnx/${file}`, bytes])),
+    });
+    hub.api(api);
+    const outcome = await load({ id });
+    works(outcome);
+    const weights = outcome.model?.provenance.files.filter((f) => Object.keys(files).some((file) => f.path === `onnx/${file}`));
+    expect(weights?.reduce((sum, f) => sum + f.bytes, 0)).toBe(original(`${GRAPH}_data`).length);
+    // What is claimed beforehand is right, or nothing is.
+    const [option] = await visit.page.evaluate((ref) => (window as unknown as { own: LabClient }).own.options(ref, { device: 'wasm' }), { id, host: hub.host });
+    expect([null, graph.length + original(`${GRAPH}_data`).length]).toContain(option.bytes);
+  });
+
+  test('a graph that is told how many logits to compute says what the one that computes all of them says', async () => {
+    works(await load({ id: 'tiny/smollm' }));
+    const expected = await written();
+    const small = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', `${GRAPH}_data`];
+    hub.repository('tiny/keeping', { ...Object.fromEntries(small.map((path) => [path, original(path)])), [GRAPH]: keepingLogits(original(GRAPH)) });
+    const outcome = await load({ id: 'tiny/keeping' });
+    works(outcome);
+    expect(outcome.model?.opaque).toBeNull();
+    // The untouched file was asked for its last row only, ours for all of them, of which the lab takes one.
+    expect(outcome.model?.selfTest?.checks.find((c) => c.name === 'instrumented-equals-plain')).toMatchObject({ passed: true, detail: expect.stringMatching(/^largest difference 0 on/) as string });
+    expect(await written()).toEqual(expected);
+  });
+
   test('a chunk that is missing is named', async () => {
     const { graph, files } = scatterWeights(original(GRAPH), original(`${GRAPH}_data`), 'model.onnx_data', 3, 0);
     hub.repository('tiny/gap', {
@@ -157,6 +221,27 @@ describe('weights that lie', () => {
     const { error } = await load({ id: 'tiny/gap' });
     expect(error?.code).toBe('not-found');
     expect(error?.message).toMatch(/model\.onnx_data_[12]/);
+  });
+});
+
+describe('what is no decoder', () => {
+  const llama = (path: string) => readFileSync(join(MODELS, 'llama', path));
+  const onnx = (): string[] => hub.log.filter((line) => line.includes('.onnx'));
+
+  test('a classifier is refused by its config: nothing large is fetched', async () => {
+    const config = { ...(JSON.parse(llama('config.json').toString()) as object), model_type: 'roberta', architectures: ['RobertaForSequenceClassification'] };
+    hub.repository('tiny/classifier', { 'config.json': Buffer.from(JSON.stringify(config)), 'tokenizer.json': llama('tokenizer.json'), [GRAPH]: llama(GRAPH) });
+    const { error } = await load({ id: 'tiny/classifier' });
+    expect(error).toMatchObject({ code: 'unsupported-graph', message: expect.stringContaining('RobertaForSequenceClassification') as string, hint: expect.stringMatching(/CausalLM/) as string });
+    expect(onnx()).toEqual([]);
+  });
+
+  test('a graph without a cache is refused before its weights are fetched', async () => {
+    const graph = withoutCache(readFileSync(join(MODELS, 'smollm', GRAPH)));
+    const small = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+    hub.repository('tiny/cacheless', { ...Object.fromEntries(small.map((p) => [p, readFileSync(join(MODELS, 'smollm', p))])), [GRAPH]: graph, [`${GRAPH}_data`]: readFileSync(join(MODELS, 'smollm', `${GRAPH}_data`)) });
+    expect((await load({ id: 'tiny/cacheless' })).error).toMatchObject({ code: 'unsupported-graph', message: expect.stringMatching(/no key\/value cache/) as string });
+    expect(onnx().some((line) => line.includes('_data'))).toBe(false);
   });
 });
 
@@ -228,17 +313,28 @@ describe('faults that stay', () => {
     works(await load());
   });
 
-  test('a private repository: refused without a token, read with it, and the token goes to that host only', async () => {
+  test('a private repository: not told from one that is not there, and read with a token', async () => {
     hub.require('secret');
-    expect((await load()).error?.code).toBe('gated');
+    expect((await load()).error).toMatchObject({ code: 'not-found', message: expect.stringMatching(/has no model tiny\/llama, or it is private/) as string, hint: expect.stringMatching(/token/) as string });
     await visit.page.evaluate((host) => (window as unknown as { own: LabClient }).own.setToken(host, 'secret'), hub.host);
     works(await load());
     expect(JSON.stringify(await visit.page.evaluate(() => ({ ...localStorage, ...sessionStorage })))).not.toContain('secret');
   });
 
+  test('a gated repository: refused without a token, read with it, and the token goes to that host only, not to where it sends one', async () => {
+    hub.require('secret', 'gated');
+    expect((await load()).error).toMatchObject({ code: 'gated', hint: expect.stringMatching(/licence.*token/) as string });
+    await visit.page.evaluate((host) => (window as unknown as { own: LabClient }).own.setToken(host, 'secret'), hub.host);
+    hub.fault(GRAPH, { kind: 'cut', after: 300_000 });
+    works(await load());
+    expect(new Set(hub.trusted.map((url) => new URL(url).origin))).toEqual(new Set([hub.host]));
+    // The blob host is of another origin, and is asked for the rest of what was cut all the same.
+    expect(hub.log.some((line) => /\/blob\/.* bytes=[1-9]/.test(line))).toBe(true);
+  });
+
   test('a revision or a repository that does not exist', async () => {
-    expect((await load({ revision: 'no-such-revision' })).error?.code).toBe('not-found');
-    expect((await load({ id: 'tiny/nothing' })).error?.code).toBe('not-found');
+    expect((await load({ revision: 'no-such-revision' })).error).toMatchObject({ code: 'not-found', message: expect.stringMatching(/no such revision/) as string });
+    expect((await load({ id: 'tiny/nothing' })).error).toMatchObject({ code: 'not-found', message: expect.stringMatching(/has no model tiny\/nothing, or it is private/) as string });
   });
 
   test('a host that does not answer', async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabClient } from '../../src/lab-client';
 import type { Answer, Ask, LoadOptions, LoadedModel, ModelRef, Probe, ProbeOptions } from '../../src/types';
 import { launch, serve, visitLab, type Served, type Visit } from '../harness';
+import { GraphEdit, readModel } from '../../src/onnx';
 import { startHub, type Hub } from '../hub';
 
 const MODELS = join(import.meta.dirname, '../fixtures/models');
@@ -277,6 +278,63 @@ describe('giving way and coming back', () => {
     expect(ends.filter((end) => end !== 'ok' && end !== 'worker-lost')).toEqual([]);
     expect(await visit.page.evaluate(() => (window as unknown as { lost: string }).lost)).toBe('worker-lost');
     expect((await answer(visit, ASK)).error).toBeNull();
+  });
+});
+
+describe('a load that fails after its session was built', () => {
+  const workers = (visit: Visit) => visit.page.workers().filter((w) => w.url().includes('lab.worker'));
+
+  test('its graphics device gone in the middle: said, and the next load has another one', async () => {
+    const visit = await visitLab(browser, served.url);
+    try {
+      await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.capabilities());
+      await workers(visit)
+        .at(-1)
+        ?.evaluate(() => {
+          const devices: GPUDevice[] = [];
+          const { requestDevice } = GPUAdapter.prototype;
+          GPUAdapter.prototype.requestDevice = async function (descriptor) {
+            const device = await requestDevice.call(this, descriptor);
+            devices.push(device);
+            return device;
+          };
+          const post = self.postMessage.bind(self) as (message: unknown, ...rest: unknown[]) => void;
+          Object.assign(self, {
+            postMessage: (message: { progress?: { phase: string } }, ...rest: unknown[]) => {
+              if (message.progress?.phase === 'warm-up') for (const device of devices) device.destroy();
+              post(message, ...rest);
+            },
+          });
+        });
+      expect((await load(visit, {}, { device: 'webgpu' })).error).toMatchObject({ code: 'device-lost', hint: expect.stringMatching(/again/) as string });
+      expect((await load(visit, {}, { device: 'webgpu' })).error).toBeNull();
+      expect((await answer(visit, ASK)).error).toBeNull();
+    } finally {
+      await visit.close();
+    }
+  });
+
+  test('the memory it took is given back with its worker; one that fails before costs none', async () => {
+    const visit = await visitLab(browser, served.url);
+    try {
+      const own = async (): Promise<string> => {
+        const worker = workers(visit).at(-1);
+        return (await worker?.evaluate(() => ((self as unknown as { mark?: string }).mark ??= crypto.randomUUID()))) ?? '';
+      };
+      await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.capabilities());
+      const first = await own();
+      expect((await load(visit, { dtype: 'bnb4' })).error?.code).toBe('not-found');
+      await load(visit, { id: 'tiny/nothing' });
+      expect(await own()).toBe(first);
+      const edit = new GraphEdit(readModel(llama('onnx/model.onnx')));
+      edit.node({ opType: 'NoSuchOperator', inputs: ['input_ids'], outputs: ['nothing'] });
+      hub.repository('tiny/unbuildable', { ...Object.fromEntries(['config.json', 'tokenizer.json', 'tokenizer_config.json'].map((p) => [p, llama(p)])), 'onnx/model.onnx': Buffer.from(edit.build()) });
+      expect((await load(visit, { id: 'tiny/unbuildable' })).error?.code).toBe('unsupported-graph');
+      expect((await load(visit)).error).toBeNull();
+      expect(await own()).not.toBe(first);
+    } finally {
+      await visit.close();
+    }
   });
 });
 

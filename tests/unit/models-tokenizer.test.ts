@@ -13,4 +13,4 @@ test('262,144 tokens, as Gemma 3 has: more than a call takes arguments', async (
   const tokenizer = await TextTokenizer.create({ tokenizer: json, config: {}, template: null });
   const ids = tokenizer.encode('The river', false);
   expect(ids.map((id) => tokenizer.label(id)).join('')).toBe('The river');
-});
+}, 60_000);
