@@ -129,7 +129,7 @@ export class LabClient implements LabApi {
       built ||= progress.phase === 'compile';
       merged.onProgress?.(progress);
     };
-    const loaded = await this.call<LoadedModel>('load', [ref, wanted], { ...merged, onProgress }).catch((error: unknown) => {
+    const loaded = await this.call<LoadedModel>('load', [ref, { ...wanted, compareFile: options.compareFile }], { ...merged, onProgress }).catch((error: unknown) => {
       if (built && worker === this.worker) this.spent = true;
       throw error;
     });

@@ -1,7 +1,12 @@
 /** What the worker keeps: stored files, the reader's tokens and dropped files. All of it is what a model may be read from. */
+import { HUB_INFO_CACHE } from './models/hub';
 import type { DroppedFiles, SourceContext } from './models/source';
+import { LabError } from './runtime/errors';
 import { openStore, type FileStore } from './runtime/store';
-import type { StorageReport } from './types';
+import type { StorageReport, StoredCacheInfo } from './types';
+
+/** The page's own files, kept by `runtime/offline.ts` and the service worker. */
+const SHELL = 'lab-shell-';
 
 export class LabStorage {
   private readonly tokens = new Map<string, string>();
@@ -16,6 +21,7 @@ export class LabStorage {
     const estimate = await navigator.storage?.estimate?.().catch(() => null);
     return {
       files: store ? await store.list() : [],
+      caches: await cachesHere(),
       used: estimate?.usage ?? null,
       quota: estimate?.quota ?? null,
       persisted: (await navigator.storage?.persisted?.().catch(() => false)) ?? false,
@@ -23,10 +29,20 @@ export class LabStorage {
     };
   }
 
-  /** One file by its address, or all of them. */
-  async deleteStored(url: string | null): Promise<StorageReport> {
+  /**
+   * One file by its address, one cache by its name, or all there is. What can be deleted is, whatever stays.
+   * @throws LabError 'bad-input' when a file stays because it is being written
+   */
+  async deleteStored(which: string | null): Promise<StorageReport> {
     const store = await this.openStore();
-    for (const file of store ? await store.list() : []) if (url === null || file.url === url) await store?.delete(file.url);
+    const stayed = !store ? 0 : which === null ? await store.clear() : (await store.delete(which)) ? 0 : 1;
+    for (const { name } of await cachesHere()) if (which === null || which === name) await caches.delete(name);
+    if (stayed > 0)
+      throw new LabError(
+        'bad-input',
+        `${stayed === 1 ? 'One file is' : `${stayed} files are`} being downloaded, here or in another tab, and stayed.`,
+        'Cancel the download or wait for its end, then delete again.',
+      );
     return this.report();
   }
 
@@ -61,4 +77,18 @@ export class LabStorage {
       signal,
     };
   }
+}
+
+async function cachesHere(): Promise<StoredCacheInfo[]> {
+  // Private windows of some browsers have no Cache API, or one that refuses.
+  const names = await globalThis.caches?.keys().catch((): string[] => []);
+  const own = (names ?? []).filter((name) => name === HUB_INFO_CACHE || name.startsWith(SHELL));
+  return Promise.all(
+    own.map(async (name) => {
+      const cache = await caches.open(name);
+      const kept = await cache.matchAll();
+      const sizes = await Promise.all(kept.map(async (response) => (await response.blob()).size));
+      return { name, of: name === HUB_INFO_CACHE ? ('hubs' as const) : ('page' as const), entries: kept.length, bytes: sizes.reduce((a, b) => a + b, 0) };
+    }),
+  );
 }

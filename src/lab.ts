@@ -121,7 +121,7 @@ export class Lab implements LabApi {
       await this.unload();
       const open = await openModel(
         parsed,
-        { device: options.device, precise: options.precise ?? false, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
+        { device: options.device, precise: options.precise ?? false, compareFile: options.compareFile, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
         await this.kept.context(signal),
       );
       this.loaded = { open, record: describe(parsed, open, options.precise ?? false, await this.models({ signal }).catch(() => []), await capabilities()) };
@@ -258,7 +258,7 @@ export class Lab implements LabApi {
       const ids = text.slice(0, 128);
       const second = await openModel(
         { ...record.ref, dtype: open.choice.dtype },
-        { device: other, precise: record.provenance.precise, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
+        { device: other, precise: record.provenance.precise, compareFile: false, capabilities: await capabilities(), meter: new Meter(call.onProgress) },
         await this.kept.context(signal),
       );
       try {

@@ -191,7 +191,7 @@ export interface LoadedModel {
 export type Phase = 'resolve' | 'download' | 'prepare' | 'compile' | 'warm-up' | 'self-test' | 'run' | 'done';
 export interface Progress {
   phase: Phase;
-  /** Bytes or steps done; never falls within one call. */
+  /** Bytes or steps done; never falls within one phase. */
   done: number;
   /** null while unknown; constant once known. */
   total: number | null;
@@ -209,8 +209,18 @@ export interface StoredFileInfo {
   time: string;
 }
 
+/** What is kept besides models' files. */
+export interface StoredCacheInfo {
+  name: string;
+  /** The page's own files, for use without a network; or what hubs said of their repositories. */
+  of: 'page' | 'hubs';
+  entries: number;
+  bytes: number;
+}
+
 export interface StorageReport {
   files: StoredFileInfo[];
+  caches: StoredCacheInfo[];
   /** The origin's own figures, all its data together; null where the browser does not tell. */
   used: number | null;
   quota: number | null;
@@ -244,6 +254,11 @@ export interface LoadOptions {
   device?: Device;
   /** 4-bit products on float activations (accuracy level 1): slower, and equal on every device. */
   precise?: boolean;
+  /**
+   * Whether the self-test compares with the untouched file, which takes a second session, built and given back before the model's own.
+   * Default: for files of at most 512 MiB.
+   */
+  compareFile?: boolean;
 }
 
 export interface AnswerOptions {

@@ -1,6 +1,6 @@
-/** Fixtures' graphs made into what other exporters write: weights cut up over several files, no cache, only the last logits. */
+/** Models' graphs made into what other exporters write: weights cut up over several files, no cache, only the last logits; and into one that is ill. */
 import { GraphEdit, findResidual, readModel } from '../src/onnx';
-import { INT64, rewireNode, writeExternalTensor, writeTensor } from '../src/onnx/write';
+import { FLOAT, INT64, rewireNode, writeExternalTensor, writeTensor } from '../src/onnx/write';
 import { ProtoReader, ProtoWriter } from '../src/onnx/proto';
 
 /** Fields of a TensorProto that say where its data is. */
@@ -60,5 +60,23 @@ export function keepingLogits(graph: Uint8Array): Buffer {
   edit.node({ opType: 'Slice', inputs: [head.normed, 'keep.starts', ints('keep.end', 2 ** 31 - 1), 'keep.one'], outputs: ['keep.rows'] });
   const node = model.graph.nodes[head.node];
   edit.replace(node.range, rewireNode(graph, node, { inputs: (name, i) => (i === head.input ? 'keep.rows' : name) }));
+  return Buffer.from(edit.build());
+}
+
+/** The same graph, which gives no number for any text with the token `id` in it, and is as it was for all others. */
+export function poisoned(graph: Uint8Array, id: number): Buffer {
+  const model = readModel(graph);
+  const { tensor, node: maker } = findResidual(model).hidden[0];
+  if (tensor === null) throw new Error('the embeddings have no tensor of their own');
+  const edit = new GraphEdit(model);
+  edit.initializer(writeTensor('ill.id', INT64, [], BigInt64Array.of(BigInt(id))));
+  edit.initializer(writeTensor('ill.axis', INT64, [1], BigInt64Array.of(2n)));
+  for (const [name, value] of [['ill.nan', NaN], ['ill.zero', 0]] as const) edit.initializer(writeTensor(name, FLOAT, [], Float32Array.of(value)));
+  edit.node({ opType: 'Equal', inputs: ['input_ids', 'ill.id'], outputs: ['ill.here'] });
+  edit.node({ opType: 'Where', inputs: ['ill.here', 'ill.nan', 'ill.zero'], outputs: ['ill.row'] });
+  edit.node({ opType: 'Unsqueeze', inputs: ['ill.row', 'ill.axis'], outputs: ['ill.column'] });
+  edit.node({ opType: 'Add', inputs: ['ill.well', 'ill.column'], outputs: [tensor] });
+  const node = model.graph.nodes[maker];
+  edit.replace(node.range, rewireNode(graph, node, { outputs: (name) => (name === tensor ? 'ill.well' : name) }));
   return Buffer.from(edit.build());
 }

@@ -94,23 +94,28 @@ export function literal(text: string, theme: Theme): string {
   return text.replace(/var\((--chart-[a-z-]+), (#[0-9a-f]+)\)/g, (_, name: string, fallback: string) => values.get(name) ?? fallback);
 }
 
-/** A chart as a file of its own: XML header, title and description, background, fonts, style rules; literal colours only. */
-export function standalone(chart: Chart, theme: Theme = lightTheme): string {
+/**
+ * A chart as a file of its own: XML header, title and description, background, fonts, style rules; literal colours only.
+ * @param caution stands under the title: what must not be parted from the picture
+ */
+export function standalone(chart: Chart, theme: Theme = lightTheme, caution: string | null = null): string {
   const root = chart.svg;
   // a figure that travels needs its title and some air; the chart keeps its own coordinates
   const pad = 20;
   const lines = wrap(chart.title, chart.width, 14.5);
-  const head = 8 + 18 * lines.length;
+  const warned = caution === null ? [] : wrap(caution, chart.width, SIZE.strong);
+  const head = 8 + 18 * (lines.length + warned.length);
   const w = Math.round(chart.width) + 2 * pad;
   const ht = Math.round(chart.height) + 2 * pad + head;
   const node = h(
     'svg',
     { ...root.attrs, viewBox: `${-pad} ${-pad - head} ${w} ${ht}`, width: w, height: ht },
     h('title', {}, chart.title),
-    h('desc', {}, chart.finding),
+    h('desc', {}, caution === null ? chart.finding : `${caution} ${chart.finding}`),
     h('style', {}, CHART_CSS),
     h('rect', { class: 'background', x: -pad, y: -pad - head, width: w, height: ht, fill: theme.background }),
     lines.map((line, i) => h('text', { class: 'title', x: 0, y: -head + 10 + 18 * i, 'font-size': 14, 'font-weight': 600, fill: theme.ink }, line)),
+    warned.map((line, i) => h('text', { class: 'caution', x: 0, y: -head + 10 + 18 * (lines.length + i), 'font-size': SIZE.strong, fill: theme.accent }, line)),
     root.children,
   );
   return `<?xml version="1.0" encoding="UTF-8"?>\n${literal(renderToString(node), theme)}\n`;

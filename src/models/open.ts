@@ -144,7 +144,9 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
 
 /**
  * What rounding may do, as a share of the logits' spread. 16-bit floats carry three digits; 8-bit dynamic quantisation scales its
- * activations by the largest of the whole run, so the same row says something else beside other rows.
+ * activations by the largest of the whole run, so the same row says something else beside other rows. Measured on the fixtures and
+ * the bundled models, the largest of all checks on both devices: 7e-7 in 32 bits and 4 bits, 2.4e-4 in 16 bits, 1.8e-2 in 8 bits; what
+ * is allowed beyond that is for deeper models and for the kernels of other adapters.
  */
 const toleranceOf = (dtype: string): number => (/^(q8|u?int8)$/.test(dtype) ? 5e-2 : /16/.test(dtype) ? 2e-2 : 1e-3);
 
@@ -194,7 +196,8 @@ function reread(source: ModelSource, names: readonly { path: string; at: string 
  */
 async function plainLogits(m: Material, prepared: Prepared, device: Device, { compareFile, precise }: OpenOptions, ids: readonly number[]): Promise<Float32Array | string> {
   if (!prepared.lab) return 'nothing was added to this file';
-  if (!(compareFile ?? m.bytes <= COMPARE_UP_TO)) return 'a file this large is compared on request only, for it takes a second session before this one';
+  if (compareFile === false) return 'it was not asked for';
+  if (!compareFile && m.bytes > COMPARE_UP_TO) return 'a file this large is compared on request only, for it takes a second session before this one';
   const asItIs = !precise && m.bytes <= UNTOUCHED_UP_TO;
   const files = asItIs
     ? { bytes: m.graph.bytes, externalData: filesOf(m, { ...prepared, selfPath: null }) }

@@ -133,6 +133,8 @@ async function fromMemory(files: TokenizerFiles): Promise<PreTrainedTokenizer> {
   env.allowRemoteModels = true;
   env.useBrowserCache = false;
   env.useCustomCache = false;
+  // Where there is a disk (tests), the next process's first tokenizer would be this one's.
+  env.useFSCache = false;
   env.remoteHost = 'https://memory.invalid/';
   env.fetch = (async (input: RequestInfo | URL) => {
     const path = new URL(input instanceof Request ? input.url : String(input)).pathname;

@@ -82,7 +82,8 @@ function addPatch(edit: GraphEdit, rewired: Map<number, Uint8Array>, residual: R
   const stream = streamTensor(at, layer, true)!;
   const scatter = (into: string, rows: string, output: string, type = FLOAT): void => {
     const update = cast(edit, rows, type, at.elemType);
-    if (!halvesInFloat || at.elemType === FLOAT) return edit.node({ opType: 'ScatterND', inputs: [into, where, update], outputs: [output] });
+    // Not named by what it makes: the node that made that until now may be, and keeps its name.
+    if (!halvesInFloat || at.elemType === FLOAT) return edit.node({ opType: 'ScatterND', inputs: [into, where, update], outputs: [output], name: `${where}.${output}` });
     const wide = cast(edit, into, at.elemType, FLOAT);
     edit.node({ opType: 'ScatterND', inputs: [wide, where, cast(edit, update, at.elemType, FLOAT)], outputs: [`${output}.wide`] });
     edit.node({ opType: 'Cast', inputs: [`${output}.wide`], outputs: [output], attributes: { to: { int: at.elemType } }, name: `${FREE_CAST}${output}` });
@@ -190,7 +191,7 @@ function addHead(edit: GraphEdit, rewired: Map<number, Uint8Array>, residual: Re
 
   edit.node({ opType: 'Shape', inputs: [IN.rows], outputs: ['lab.row_count'] });
   const rowAxis = edit.ints([1]);
-  edit.node({ opType: 'Slice', inputs: ['lab.all_logits', edit.ints([0]), 'lab.row_count', rowAxis], outputs: [logits] });
+  edit.node({ opType: 'Slice', inputs: ['lab.all_logits', edit.ints([0]), 'lab.row_count', rowAxis], outputs: [logits], name: 'lab.wanted_logits' });
   edit.node({ opType: 'ArgMax', inputs: [logits], outputs: [OUT.next], attributes: { axis: { int: -1 }, keepdims: { int: 0 } } });
 }
 

@@ -31,7 +31,10 @@ export interface FileStore {
   /** A complete file, to be read in pieces and closed; null when it is not here, not complete, or being written. */
   view(url: string): Promise<Readable | null>;
   list(): Promise<StoredFileInfo[]>;
-  delete(url: string): Promise<void>;
+  /** False when the file is being written, here or in another tab: it then stays as it is. */
+  delete(url: string): Promise<boolean>;
+  /** Everything, what a crash left behind included; how many files stayed because they are being written. */
+  clear(): Promise<number>;
 }
 
 const FOLDER = 'lab-files';
@@ -110,12 +113,29 @@ class OpfsStore implements FileStore {
     return files.sort((a, b) => (a.url < b.url ? -1 : 1));
   }
 
-  async delete(url: string): Promise<void> {
-    const key = await keyOf(url);
-    for (const name of [`${key}.json`, `${key}.bin`])
-      await this.folder.removeEntry(name).catch((error: unknown) => {
-        if (!(error instanceof DOMException && error.name === 'NotFoundError')) throw toLabError(error, 'internal', 'delete');
-      });
+  async delete(url: string): Promise<boolean> {
+    return this.remove(await keyOf(url));
+  }
+
+  async clear(): Promise<number> {
+    const keys = new Set<string>();
+    for await (const name of this.folder.keys()) keys.add(name.replace(/\.(json|bin)$/, ''));
+    let stayed = 0;
+    for (const key of keys) if (!(await this.remove(key))) stayed++;
+    return stayed;
+  }
+
+  /** The data first: while they are locked by a download, their description must stay. */
+  private async remove(key: string): Promise<boolean> {
+    for (const name of [`${key}.bin`, `${key}.json`])
+      try {
+        await this.folder.removeEntry(name);
+      } catch (error) {
+        const cause = error instanceof DOMException ? error.name : '';
+        if (cause === 'NoModificationAllowedError') return false;
+        if (cause !== 'NotFoundError') throw toLabError(error, 'internal', 'delete');
+      }
+    return true;
   }
 
   private async readMeta(name: string): Promise<Meta | null> {

@@ -74,6 +74,12 @@ export function recount(summary: Summary, before: CellResult, after: CellResult)
   return { ...summary, rows };
 }
 
+/** Titles of the models that had failed their self-test when any of their cells was run. */
+export function distrusted({ design, rows }: Pick<Summary, 'design' | 'rows'>, among: (row: Row) => boolean = () => true): string[] {
+  const failed = new Set(rows.filter((r) => r.selfTestFailed && among(r)).map((r) => r.model));
+  return design.models.filter((m) => failed.has(modelKey(m.ref))).map((m) => m.title);
+}
+
 function ratios(groups: readonly RowColumns[], options: BootstrapOptions): Ratio[] {
   const out: Ratio[] = [];
   const f1By = (g: RowColumns): Map<string, number> => new Map(ranOf(g).map((i) => [g.items[i], g.numbers.f1[i]]));

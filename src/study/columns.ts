@@ -38,6 +38,8 @@ export interface RowColumns {
   numbers: Record<NumberColumn, number[]>;
   alignment: Layered | null;
   patching: PatchedColumn[];
+  /** Whether any of the cells came from a model that had failed its self-test. */
+  selfTestFailed?: true;
 }
 
 /** Changes when columns of before can no longer be read. */
@@ -80,6 +82,7 @@ export class StudyColumns {
     }
     const values = numbersOf(r);
     for (const column of NUMBERS) row.numbers[column][i] = values[column];
+    if (r.selfTestFailed) row.selfTestFailed = true;
     putLayers(row, i, r);
   }
 }

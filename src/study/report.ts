@@ -2,7 +2,8 @@
 import type { TokenGroup } from '../types';
 import { ERROR_TYPES } from '../xmrc/errors';
 import { REFERENCE_TEXT } from './words';
-import { rowLanguage, type Summary } from './aggregate';
+import { cautionAbout } from '../probe/caution';
+import { distrusted, rowLanguage, type Summary } from './aggregate';
 import { strongest, type LayerCurve } from './rows';
 import { modelKey } from './design';
 import { RESAMPLES } from './stats';
@@ -32,7 +33,7 @@ export function summaryCsv(summary: Summary): string {
     ...estimate('oracle_hit_at_1'), 'oracle_chance', 'oracle_control_hit_at_1',
     'phasing_stability', 'phasing_ordered', 'mrd_question', 'mrd_answer_span',
     ...PATCHED.flatMap((g) => ['layer', 'effect', 'flips'].map((what) => `patch_${snake(g)}_strongest_${what}`)),
-    'seconds',
+    'seconds', 'self_test_failed',
   ];
   return csv([
     head,
@@ -47,7 +48,7 @@ export function summaryCsv(summary: Summary): string {
         const best = curve && strongest(curve);
         return [best?.layer, best?.effect, best?.flips];
       }),
-      r.seconds,
+      r.seconds, r.selfTestFailed ? 1 : 0,
     ]),
   ]);
 }
@@ -80,7 +81,9 @@ export function methods(summary: Summary, versions: Versions): string {
   const sizes = design.models.map((m) => `${m.title} (${modelKey(m.ref)})`).join(', ');
   const oracle = summary.rows.some((r) => r.oracle);
   const phases = summary.rows.some((r) => r.phasing);
+  const caution = cautionAbout(distrusted(summary));
   return [
+    ...(caution ? [caution] : []),
     `We evaluated ${sizes} on ${design.items.length} question${design.items.length === 1 ? '' : 's'} of ${design.set.name} (${design.set.license || 'licence not stated'}${design.set.source ? `, ${design.set.source}` : ''})${
       design.seed === null ? '' : `, drawn with seed ${design.seed}`
     }, in the scenarios ${design.scenarios.join(', ')} (context language – question language) with x in ${design.languages.join(', ')}.`,

@@ -23,6 +23,8 @@ export interface CellOutcome {
   patching?: PatchingSummary | null;
   /** Ids of the generated tokens, by which two runs are compared exactly. */
   tokenIds?: number[];
+  /** Set where the model had failed its self-test when it was loaded for this cell. */
+  selfTestFailed?: true;
 }
 
 export interface CellResult {
@@ -48,6 +50,7 @@ export interface CellResult {
   mrd?: CellOutcome['mrd'];
   patching?: CellOutcome['patching'];
   tokenIds?: number[];
+  selfTestFailed?: CellOutcome['selfTestFailed'];
   promptTokens: number;
   tokens: number;
   ms: number;
@@ -106,6 +109,7 @@ export function scoreCell(design: StudyDesign, cell: Cell, outcome: CellOutcome,
     ...(outcome.mrd !== undefined && { mrd: outcome.mrd }),
     ...(outcome.patching !== undefined && { patching: outcome.patching }),
     ...(outcome.tokenIds !== undefined && { tokenIds: outcome.tokenIds }),
+    ...(outcome.selfTestFailed && { selfTestFailed: outcome.selfTestFailed }),
     promptTokens: outcome.promptTokens,
     tokens: outcome.tokens,
     ms: outcome.ms,

@@ -45,6 +45,8 @@ export interface Row extends Record<Score, Estimate> {
   /** Patching by group; empty where it was not measured. */
   patching: PatchedCurve[];
   seconds: number;
+  /** Set where any of the cells came from a model that had failed its self-test. */
+  selfTestFailed?: true;
 }
 
 /** The varying language of a row: x. */
@@ -95,6 +97,7 @@ export function rowOf(columns: RowColumns, options: BootstrapOptions): Row {
     alignment: columns.alignment && layerCurve(columns.alignment, ran),
     patching: columns.patching.map((c) => ({ group: c.group, match: c.match, ...layerCurve(c, ran), flips: layerCurve({ layers: c.layers, values: c.flips }, ran).mean })),
     seconds: of('ms').reduce((a, b) => a + b, 0) / 1000,
+    ...(columns.selfTestFailed && { selfTestFailed: columns.selfTestFailed }),
   };
 }
 

@@ -58,21 +58,27 @@ export function labRunner(lab: CellLab, items: readonly Item[], options: { devic
     else paragraphs.set(item.paragraph, [item]);
   }
   let current: StudyModel | null = null;
+  let selfTestFailed = false;
   const load = async (model: StudyModel, signal: AbortSignal): Promise<void> => {
     current = null;
-    await lab.load(model.ref, { signal, ...(options.device ? { device: options.device } : {}), ...(options.precise ? { precise: true } : {}) });
+    const loaded = await lab.load(model.ref, { signal, ...(options.device ? { device: options.device } : {}), ...(options.precise ? { precise: true } : {}) });
     current = model;
+    selfTestFailed = loaded.selfTest?.passed === false;
+  };
+  const ask = async (request: CellRequest, signal: AbortSignal): Promise<CellOutcome> => {
+    const outcome = await lab.cell(request, { signal });
+    return selfTestFailed ? { ...outcome, selfTestFailed } : outcome;
   };
   return {
     model: load,
     async run(cell, design, signal) {
       const request = { ...cellRequest(cell, paragraphs.get(cell.item.paragraph) ?? [], design), ...(options.reuse === false ? { reuse: false } : {}) };
       try {
-        return await lab.cell(request, { signal });
+        return await ask(request, signal);
       } catch (error) {
         if (signal.aborted || !current || !(error instanceof LabError) || !MENDED_BY_LOADING.has(error.code)) throw error;
         await load(current, signal);
-        return lab.cell(request, { signal });
+        return ask(request, signal);
       }
     },
   };

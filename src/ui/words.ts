@@ -1,5 +1,5 @@
 /** Words of the page that more than one component needs. */
-import type { Language, Phase, Scenario, TokenGroup } from '../types';
+import type { Language, Phase, Scenario, SelfTest, TokenGroup } from '../types';
 
 export const LANGUAGE_NAMES: Record<Language, { own: string; english: string }> = {
   en: { own: 'English', english: 'English' },
@@ -15,6 +15,12 @@ export const LANGUAGE_NAMES: Record<Language, { own: string; english: string }> 
   th: { own: 'ไทย', english: 'Thai' },
   tr: { own: 'Türkçe', english: 'Turkish' },
 };
+
+/** The badge of a loaded model. The comparison of devices is an extra: nothing is missing without it. */
+export function badgeOf({ passed, checks }: SelfTest): string {
+  if (!passed) return '✗ failed its test';
+  return checks.some((c) => c.passed === null && c.name !== 'webgpu-equals-wasm') ? '✓ tested in part' : '✓ tested';
+}
 
 export const english = (l: Language): string => LANGUAGE_NAMES[l].english;
 

@@ -69,6 +69,8 @@ function load(ref: Partial<ModelRef> = {}, options: LoadOptions = {}, cancelAt?:
   );
 }
 
+const stored = (): Promise<StorageReport> => visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.storage());
+
 const works = (outcome: Outcome): void => {
   expect(outcome.error).toBeNull();
   expect(outcome.model?.selfTest?.passed).toBe(true);
@@ -138,8 +140,35 @@ describe('a hub that works', () => {
     const { storage } = await load();
     const left = await visit.page.evaluate(async (url) => (window as unknown as { own: LabClient }).own.deleteStored(url), storage.files[0].url);
     expect(left.files.length).toBe(storage.files.length - 1);
-    const none = await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.deleteStored());
-    expect(none.files).toEqual([]);
+    // The page's own files and what the hub said of the model are kept, listed and deleted too.
+    await expect.poll(async () => (await stored()).caches.map((c) => c.of).sort(), { timeout: 30_000 }).toEqual(['hubs', 'page']);
+    const { caches: kept } = await stored();
+    expect(kept.every((c) => c.entries > 0 && c.bytes > 0)).toBe(true);
+    expect(kept.find((c) => c.of === 'page')?.bytes).toBeGreaterThan(2 ** 20);
+    // The page may still be keeping files of its own: what it keeps after a deletion is there until the next.
+    const none = () => visit.page.evaluate(async () => [(await (window as unknown as { own: LabClient }).own.deleteStored()).files.length, ...(await caches.keys())]);
+    await expect.poll(none, { timeout: 30_000 }).toEqual([0]);
+  });
+
+  test('deleting everything during a download deletes the rest, says what stayed, and harms nothing', async () => {
+    works(await load({ id: 'tiny/qwen2' }));
+    hub.fault(GRAPH, { kind: 'slow', bytes: 20_000 });
+    const said = await visit.page.evaluate(async (host) => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      let deleting: Promise<string> | null = null;
+      await lab.load(
+        { id: 'tiny/llama', host, dtype: 'fp32' },
+        { device: 'wasm', onProgress: (p) => void (p.done > 200_000 && (deleting ??= lab.deleteStored().then(() => 'deleted', (e) => (e as Error).message))) },
+      );
+      return deleting;
+    }, hub.host);
+    expect(said).toMatch(/^One file is being downloaded/);
+    // The model that was loaded before is gone; the file that was on its way came whole, and is used.
+    const { files } = await stored();
+    expect(files.map((f) => [f.url.endsWith(GRAPH), f.complete])).toEqual([[true, true]]);
+    hub.log.length = 0;
+    works(await load());
+    expect(hub.log.some((line) => line.endsWith(GRAPH))).toBe(false);
   });
 });
 

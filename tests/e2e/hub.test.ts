@@ -40,10 +40,9 @@ const chip = () => page.locator('details.chip');
 const radio = (dtype: string) => files().getByRole('radio', { name: new RegExp(`^${dtype} `) });
 const loadFile = () => page.getByRole('button', { name: /^Load this file/ });
 
-async function mirror(token?: string): Promise<void> {
+async function mirror(): Promise<void> {
   await page.getByText('Another address, or a private or gated model').click();
   await page.getByLabel(/^Base address/).fill(hub.host);
-  if (token) await page.getByLabel(/^Access token/).fill(token);
 }
 async function look(name: string): Promise<void> {
   await page.getByLabel(/^Name or address/).fill(name);
@@ -85,8 +84,16 @@ describe('which file', () => {
     expect(await chip().locator('summary').textContent()).toMatch(/q4 · WASM/);
     expect(hub.log.some((l) => l.includes('model_q4.onnx'))).toBe(true);
     expect(hub.log.some((l) => /\/model\.onnx$/.test(l))).toBe(false);
-    expect(visited.foreign.every((url) => url.startsWith(hub.host))).toBe(true);
+    expect(visited.foreign.every((url) => url.startsWith(hub.host) || url.startsWith(hub.blobHost))).toBe(true);
     expect(await axe(page)).toEqual([]);
+  });
+
+  test('the catalogue says of each model its size, its languages, its licence and what it pairs with', async () => {
+    await page.getByText(/^Models known to fit/).click();
+    const line = (title: string) => page.locator('li', { hasText: title }).last().textContent();
+    expect(await line('SmolLM 135M Instruct')).toMatch(/135 M parameters; 30 layers × 576; post-trained; English; Apache-2\.0; pairs with SmolLM 135M \(base\)/);
+    expect(await line('Llama 3.2 1B (base)')).toMatch(/base; English, German, Spanish, Hindi, Thai; Llama 3\.2 Community License; pairs with Llama 3\.2 1B Instruct/);
+    expect(await line('Qwen3 0.6B')).toMatch(/all twelve languages; Apache-2\.0\. Asked/);
   });
 
   test('a pasted address of one file names the host, the repository, the revision and the file', async () => {
@@ -104,24 +111,56 @@ describe('which file', () => {
     expect(await files().getByRole('alert').textContent()).toMatch(/does not name a model.*owner\/name/);
     await mirror();
     await look('tiny/nothing');
-    await files().getByRole('alert').filter({ hasText: 'tiny/nothing' }).waitFor(LONG);
+    await files().getByRole('alert').filter({ hasText: 'has no model tiny/nothing, or it is private' }).waitFor(LONG);
     expect(await loadFile().count()).toBe(0);
   });
 
-  test('a gated repository: refused with what to do, then read with a token that stays in memory', async () => {
-    hub.require('secret');
+  test('a gated repository: refused with what to do, then read with a token that stays in memory and goes to its own host only', async () => {
+    hub.require('secret', 'gated');
     await mirror();
     await look('tiny/llama');
     await files().getByRole('alert').waitFor(LONG);
     expect(await files().getByRole('alert').textContent()).toMatch(/token/);
     await page.getByLabel(/^Access token/).fill('secret');
-    expect(await page.getByText(/sent to 127\.0\.0\.1:\d+ only/).count()).toBe(1);
+    expect(await page.getByText(`sent to ${new URL(hub.host).host} only`).count()).toBe(1);
     await look('tiny/llama');
     await radio('fp32').waitFor(LONG);
     await loadFile().click();
     await tested(/tiny\/llama/);
     const kept = await page.evaluate(async () => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, location.href, (await caches.keys()).join()]));
     expect(kept).not.toContain('secret');
+    // the files of another origin that it was sent on to were asked for without it, and from where it had to
+    expect(hub.log.some((line) => line.includes('/blob/'))).toBe(true);
+    expect(new Set(hub.trusted.map((url) => new URL(url).origin))).toEqual(new Set([hub.host]));
+  });
+
+  test('a token entered for one host is not sent to another one that a pasted address names', async () => {
+    const other = await startHub(MODELS);
+    try {
+      await mirror();
+      await page.getByText(`sent to ${new URL(hub.host).host} only`).waitFor();
+      await page.getByLabel(/^Access token/).fill('secret');
+      other.require('secret', 'gated');
+      await look(`${other.host}/tiny/llama/tree/main`);
+      await files().getByRole('alert').waitFor(LONG);
+      expect(other.log.length).toBeGreaterThan(0);
+      expect(other.trusted).toEqual([]);
+      // the other host is on screen now, with a token of its own to be given
+      expect(await page.getByText(`sent to ${new URL(other.host).host} only`).count()).toBe(1);
+      expect(await page.getByLabel(/^Access token/).inputValue()).toBe('');
+      await page.getByLabel(/^Access token/).fill('secret');
+      await look(`${other.host}/tiny/llama/tree/main`);
+      await radio('fp32').waitFor(LONG);
+      expect(other.trusted.length).toBeGreaterThan(0);
+      // and the first one’s is still the first one’s
+      expect(hub.trusted).toEqual([]);
+      await look('tiny/llama');
+      await files().locator('legend', { hasText: hub.host }).waitFor(LONG);
+      expect(hub.trusted.length).toBeGreaterThan(0);
+      expect(await page.getByLabel(/^Access token/).inputValue()).toBe('secret');
+    } finally {
+      await other.close();
+    }
   });
 });
 
@@ -168,8 +207,12 @@ describe('what is kept', () => {
     await graph.getByRole('button').click();
     await graph.waitFor({ state: 'detached' });
     expect(await rows.count()).toBe(kept - 1);
+    // not only the model's files: what the hub said of it, and the page's own, too
+    const hubs = page.locator('li', { hasText: 'What hubs said of their models' });
+    expect(await hubs.textContent()).toMatch(/2 entries, [\d.]+ kB/);
     await page.getByRole('button', { name: 'Delete all' }).click();
     await page.getByText('Nothing yet.').waitFor();
+    await hubs.waitFor({ state: 'detached' });
 
     const { targetInfo } = await (await visited.context.newCDPSession(page)).send('Target.getTargetInfo');
     const cdp = await browser.newBrowserCDPSession();

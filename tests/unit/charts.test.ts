@@ -257,4 +257,13 @@ describe('marks', () => {
     expect(file).not.toContain('var(');
     expect(file.startsWith('<?xml')).toBe(true);
   });
+  it('what must not be parted from the picture stands in its file, and for those who cannot see it too', () => {
+    const words = 'A model failed its self-test on loading: do not trust what is shown here.';
+    const file = standalone(trajectory(pair, { width: 300 }), darkTheme, words);
+    const lines = [...file.matchAll(/class="caution"[^>]*>([^<]*)</g)].map((m) => m[1]);
+    expect(lines.length).toBeGreaterThan(1); // too long for one line of so narrow a picture
+    expect(lines.join(' ')).toBe(words);
+    expect(file).toContain(`<desc>${words}`);
+    expect(file).toContain(`fill="${darkTheme.accent}"`);
+  });
 });

@@ -1,11 +1,8 @@
-/** What the graph code does with files that are damaged, or sound but not what the lab can look into. */
-import { describe, expect, it, vi } from 'vitest';
-import { findResidual, instrument, OnnxError, prepareModel, readModel } from '../../src/onnx';
+/** What the graph code does with files that are sound but not what the lab can look into; of damaged ones see onnx-fuzz.test.ts. */
+import { describe, expect, it } from 'vitest';
+import { findResidual, OnnxError, prepareModel, readModel } from '../../src/onnx';
 import { ProtoReader, ProtoWriter } from '../../src/onnx/proto';
 import { writeNode, writeTensor, writeValueInfo, type NodeSpec } from '../../src/onnx/write';
-import { fixture } from './onnx-fixtures';
-
-vi.setConfig({ testTimeout: 180_000 });
 
 const WIDTH = 8;
 
@@ -121,50 +118,5 @@ describe('numbers on the wire', () => {
     const r = new ProtoReader(new ProtoWriter().int(1, value).done());
     r.next();
     expect(r.int()).toBe(value);
-  });
-});
-
-describe('damage', () => {
-  /** mulberry32: the same damage on every run. */
-  function random(seed: number): () => number {
-    return () => {
-      seed = (seed + 0x6d2b79f5) | 0;
-      let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-    };
-  }
-
-  // Files whose weights are elsewhere: every byte is structure.
-  it.each(['smollm/model', 'gemma3-script/model_q4', 'llama/model_q4f16'])('%s: 800 mutations end in a right reading or an OnnxError', (name) => {
-    const { bytes, config } = fixture(name);
-    const next = random(name.length);
-    const at = (n: number) => Math.floor(next() * n);
-    let [read, refused] = [0, 0];
-    let slowest = 0;
-    for (let i = 0; i < 800; i++) {
-      let damaged = bytes.slice();
-      const kind = i % 4;
-      if (kind === 0) damaged = damaged.subarray(0, at(bytes.length));
-      else if (kind === 3) damaged.set(damaged.slice(at(bytes.length - 64)).subarray(0, 1 + at(63)), at(bytes.length - 64));
-      else for (let flips = kind === 1 ? 1 : 1 + at(6); flips > 0; flips--) damaged[at(bytes.length)] ^= 1 << at(8);
-      const started = performance.now();
-      try {
-        const model = readModel(damaged);
-        // No layer count given: the graph alone must not be misread.
-        const residual = findResidual(model);
-        expect(residual.layers).toBe(config.num_hidden_layers);
-        expect(residual.hidden).toHaveLength(config.num_hidden_layers + 1);
-        instrument(model, residual);
-        read++;
-      } catch (error) {
-        if (!(error instanceof OnnxError)) throw error;
-        refused++;
-      }
-      slowest = Math.max(slowest, performance.now() - started);
-    }
-    expect(read + refused).toBe(800);
-    expect(refused).toBeGreaterThan(250);
-    expect(slowest).toBeLessThan(5000);
   });
 });

@@ -83,7 +83,7 @@ class Kept implements StoredFile {
   }
   close(): void {}
 }
-const storeOf = (file: Kept): FileStore => ({ open: async () => file, view: async () => null, list: async () => [], delete: async () => undefined });
+const storeOf = (file: Kept): FileStore => ({ open: async () => file, view: async () => null, list: async () => [], delete: async () => true, clear: async () => 0 });
 
 describe('a download that is cut', () => {
   const tag = (data: Uint8Array): Record<string, string> => ({ ETag: `"${sha256(data).slice(0, 8)}"` });

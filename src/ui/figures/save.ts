@@ -17,9 +17,10 @@ export const copyTable = (t: Table): Promise<void> => navigator.clipboard.writeT
 // the mark tells spreadsheet programs that the file is UTF-8
 export const saveCsv = (t: Table, name: string): void => save(`${name}.csv`, new Blob(['\ufeff', toCsv(t)], { type: 'text/csv;charset=utf-8' }));
 
-const svgOf = (chart: Chart): string => standalone(chart, theme.name === 'dark' ? darkTheme : lightTheme);
-export const saveSvg = (chart: Chart, name: string): void => save(`${name}.svg`, new Blob([svgOf(chart)], { type: 'image/svg+xml' }));
+/** @param caution written into the picture */
+const svgOf = (chart: Chart, caution: string | null): string => standalone(chart, theme.name === 'dark' ? darkTheme : lightTheme, caution);
+export const saveSvg = (chart: Chart, name: string, caution: string | null): void => save(`${name}.svg`, new Blob([svgOf(chart, caution)], { type: 'image/svg+xml' }));
 
-export async function savePng(chart: Chart, name: string): Promise<void> {
-  save(`${name}.png`, await svgToPng(svgOf(chart)));
+export async function savePng(chart: Chart, name: string, caution: string | null): Promise<void> {
+  save(`${name}.png`, await svgToPng(svgOf(chart, caution)));
 }

@@ -60,11 +60,12 @@ class Model {
 
   #coming: Promise<void> | null = null;
 
-  load(ref: ModelRef | string | null = this.wanted, precise = ref === this.wanted && this.precise): Promise<void> {
-    return (this.#coming = ref ? this.#load(ref, precise) : this.start());
+  /** @param compareFile with the untouched file, however large; default: where that is quickly done */
+  load(ref: ModelRef | string | null = this.wanted, precise = ref === this.wanted && this.precise, compareFile?: boolean): Promise<void> {
+    return (this.#coming = ref ? this.#load(ref, precise, compareFile) : this.start());
   }
 
-  async #load(ref: ModelRef | string, precise: boolean): Promise<void> {
+  async #load(ref: ModelRef | string, precise: boolean, compareFile?: boolean): Promise<void> {
     const turn = ++this.#turn;
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
@@ -80,6 +81,7 @@ class Model {
       const loaded = await lab.load($state.snapshot(ref) as ModelRef | string, {
         device: view.device ?? undefined,
         precise,
+        compareFile,
         signal: abort.signal,
         onProgress: (p) => {
           if (turn === this.#turn) this.progress = p;

@@ -10,7 +10,16 @@ class Storage {
     return this.#do(async () => (this.report = await (await getLab()).storage()));
   }
   remove(url: string | null): Promise<void> {
-    return this.#do(async () => (this.report = await (await getLab()).deleteStored(url)));
+    return this.#do(async () => {
+      const lab = await getLab();
+      try {
+        this.report = await lab.deleteStored(url);
+      } catch (error) {
+        // something stayed, the rest is gone
+        this.report = await lab.storage();
+        throw error;
+      }
+    });
   }
   persist(): Promise<void> {
     return this.#do(async () => {
