@@ -199,7 +199,7 @@ async function download(source: ModelSource, choice: Choice, meter: Meter, signa
 
 function prepare(m: Material, precise: boolean, device: Device): Prepared {
   try {
-    return prepareModel(m.graph.bytes, { layers: m.config.layers, precise, halvesInFloat: device === 'wasm', loop: device === 'wasm' });
+    return prepareModel(m.graph.bytes, { device, layers: m.config.layers, precise, halvesInFloat: device === 'wasm', loop: device === 'wasm' });
   } catch (error) {
     if (error instanceof OnnxError)
       throw new LabError(
