@@ -151,7 +151,7 @@ export async function openModel(ref: ModelRef, open: OpenOptions, context: Sourc
 const toleranceOf = (dtype: string): number => (/^(q8|u?int8)$/.test(dtype) ? 5e-2 : /16/.test(dtype) ? 2e-2 : 1e-3);
 
 function prepare(m: Material, precise: boolean, device: Device): Prepared {
-  return understood(m.choice.path, () => prepareModel(m.graph.bytes, { layers: m.config.layers, precise, halvesInFloat: device === 'wasm', loop: device === 'wasm' }));
+  return understood(m.choice.path, () => prepareModel(m.graph.bytes, { device, layers: m.config.layers, precise, halvesInFloat: device === 'wasm', loop: device === 'wasm' }));
 }
 
 /** Some 72 tokens: long prompts get attention kernels that short ones never see. */

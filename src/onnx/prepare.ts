@@ -3,6 +3,7 @@ import { OnnxError } from './error';
 import { GraphEdit } from './edit';
 import { externalise } from './externalise';
 import { instrument } from './instrument';
+import { checkKernels, growCaches } from './kernels';
 import { inLoop } from './loop';
 import type { Lab } from './lab';
 import { makePrecise } from './precise';
@@ -12,6 +13,8 @@ import type { OnnxValueInfo } from './types';
 import { FLOAT16 } from './write';
 
 export interface PrepareOptions {
+  /** Where the session will run: a graph that the device's kernels cannot run is refused. Default: not looked at. */
+  device?: 'wasm' | 'webgpu';
   /** `num_hidden_layers` of config.json. The graph is refused (opaque) when it shows another count. */
   layers?: number;
   /** Tokens kept per lens cell; default 10. */
@@ -53,9 +56,11 @@ export interface Prepared {
 /** The name under which the original file is given to the session as its own external data. */
 const SELF = 'lab.weights';
 
-/** Throws OnnxError('broken') for a damaged file; an unknown structure is no error but an opaque model. */
+/** Throws OnnxError: a damaged file, or one that this device cannot run. An unknown structure is no error but an opaque model. */
 export function prepareModel(bytes: Uint8Array, options: PrepareOptions = {}): Prepared {
   let model = readModel(bytes);
+  growCaches(model);
+  if (options.device) checkKernels(model, options.device);
   const external = new Set<string>();
   for (const { data } of model.graph.initializers.values()) if (data.kind === 'external') external.add(data.location.replace(/^\.\//, ''));
   const { inputs, outputs } = model.graph;

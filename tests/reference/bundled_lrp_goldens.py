@@ -12,51 +12,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
-from onnx import numpy_helper
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lrp_goldens import DIFF, RULES, modified, relevance, with_weights_of  # noqa: E402
+from lrp_goldens import DIFF, RULES, modified, relevance  # noqa: E402
+from weights import with_weights_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = DIFF / "bundled"
-FILES = [("passage-post", "model", "fp32"), ("passage-post", "model_q4", "q4"), ("passage-base", "model_q4", "q4")]
+FILES = [("passage-post", "model", "fp32"), ("passage-post", "model_q4", "q4"), ("passage-base", "model_q4", "q4"), ("passage-base", "model_fp16", "fp16")]
 #: paragraph, question, the passage's language, the question's
 PROMPTS = [(0, 0, "en", "de"), (3, 1, "th", "zh")]
-
-
-def dense_of(model, path):
-    """Puts a plain file's weights into the model: the builder keeps transformers' names, with products turned around."""
-    state = {}
-    for t in onnx.load(str(path)).graph.initializer:
-        w = torch.tensor(np.array(numpy_helper.to_array(t)))
-        name = t.name.replace(".attn.", ".self_attn.").replace(".MatMul.weight", ".weight")
-        if name == "lm_head.weight":
-            state["model.embed_tokens.weight"] = w.T
-        elif name.endswith("qkv_proj.weight"):
-            for part, rows in zip("qkv", w.T.chunk(3)):
-                state[name.replace("qkv_proj", f"{part}_proj")] = rows
-        elif name.endswith("final_norm_layernorm.weight"):
-            state["model.norm.weight"] = w
-        elif name.endswith("layernorm.weight"):
-            state[name] = w
-        elif name.endswith("_proj.weight"):
-            state[name] = w.T
-    missing, odd = model.load_state_dict(state, strict=False)
-    assert missing in ([], ["lm_head.weight"]) and not odd, (missing, odd)
-    return model
-
-
-def norms_of(model, path):
-    """The norms' weights of a quantised file, which stay floats in it."""
-    for t in onnx.load(str(path)).graph.initializer:
-        if not t.name.endswith("layernorm.weight"):
-            continue
-        name = "norm" if "final_norm" in t.name else t.name[len("model.") : -len(".weight")]
-        model.model.get_submodule(name).weight.data = torch.tensor(np.array(numpy_helper.to_array(t)))
-    return model
 
 
 def main():
@@ -68,9 +35,7 @@ def main():
         path = folder / "onnx" / f"{file}.onnx"
         tok = AutoTokenizer.from_pretrained(ROOT / "public" / "models" / "passage-post")
         model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder, attn_implementation="eager"))
-        model = dense_of(model, path) if dtype == "fp32" else norms_of(with_weights_of(model, path)[0], path)
-        model.tie_weights()
-        model = model.double().eval()
+        model = with_weights_of(model, path).double().eval()
         prompts, maps = [], []
         for paragraph, question, c, q in PROMPTS:
             here = sets[c]["data"][0]["paragraphs"][paragraph]

@@ -55,7 +55,7 @@ def case(name, nodes, inputs, f, constants=None, outputs=("y",), lrp=None, cp=No
 
     xs, ys = run(f)
     for want, y in zip(got, ys):
-        assert np.allclose(want, y.detach().numpy(), rtol=2e-4, atol=2e-5), (name, np.abs(want - y.detach().numpy()).max())
+        assert np.allclose(want, y.detach().numpy(), rtol=2e-4, atol=2e-6 * np.abs(want).max()), (name, np.abs(want - y.detach().numpy()).max())
     assert torch.autograd.gradcheck(f, [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in inputs.values()], rtol=1e-5, atol=1e-7), name
     seeds = [normal(*y.shape) for y in ys]
     grads = {}
@@ -140,6 +140,9 @@ case("Gelu 20 tanh", node("Gelu", "x", approximate="tanh"), {"x": x}, tanh_gelu,
 case("Gelu contrib", node("Gelu", "x", domain=MS), {"x": x}, gelu, lrp=gate(gelu))
 case("FastGelu", node("FastGelu", "x", domain=MS), {"x": x}, tanh_gelu, lrp=gate(tanh_gelu))
 case("QuickGelu", node("QuickGelu", "x", domain=MS, alpha=1.702), {"x": x}, quick, lrp=gate(quick))
+for alpha in (None, 1.702):
+    swish = lambda x, a=alpha or 1: x * torch.sigmoid(a * x)
+    case(f"Swish {alpha or 'of opset 24'}", node("Swish", "x", **({"alpha": alpha} if alpha else {})), {"x": x}, swish, lrp=gate(swish), opset=24)
 case("SiLU written out", [node("Sigmoid", "x", "s"), node("Mul", "xs")], {"x": x}, silu, lrp=gate(silu))
 case(
     "GELU written out",
@@ -161,6 +164,24 @@ case(
     lrp=lambda g, u: Halve.apply(gate(tanh_gelu)(g) * u, 0.5), cp=lambda g, u: tanh_gelu(g).detach() * u,
 )
 
+# torch.onnx writes both GELUs as ½ · (x · (1 + …)): the half stands between the activation and the product
+TORCH_GELU = {
+    "erf": (gelu, [node("Div", "gr", "u"), node("Erf", "u", "v"), node("Add", "vo", "w"), node("Mul", "gw", "z"), node("Mul", "zh", "a")]),
+    "tanh": (
+        tanh_gelu,
+        [node("Mul", "gg", "s"), node("Mul", "gs", "c"), node("Mul", "tc", "d"), node("Add", "gd", "e"), node("Mul", "ke", "j"), node("Tanh", "j", "v"), node("Add", "vo", "w"), node("Mul", "gw", "z"), node("Mul", "hz", "a")],
+    ),
+    "contrib": (gelu, [node("Gelu", "g", "a", domain=MS)]),
+    "opset 20": (tanh_gelu, [node("Gelu", "g", "a", approximate="tanh")]),
+}
+GELU_CONSTANTS = {"r": math.sqrt(2), "o": 1, "h": 0.5, "t": 0.044715, "k": math.sqrt(2 / math.pi)}
+for form, (f, nodes) in TORCH_GELU.items():
+    used = {name for n in nodes for name in n.input}
+    case(
+        f"GELU × up, {form}", [*nodes, node("Mul", ["a", "up"])], {"g": normal(3, 4, scale=2), "up": normal(3, 4)}, lambda g, u, f=f: f(g) * u,
+        {k: np.float32(v) for k, v in GELU_CONSTANTS.items() if k in used}, lrp=lambda g, u, f=f: Halve.apply(gate(f)(g) * u, 0.5), cp=lambda g, u, f=f: f(g).detach() * u,
+    )
+
 # products
 case("MatMul weight", node("MatMul", "xw"), {"x": normal(1, 3, 4)}, lambda x: x @ t(W), {"w": (W := normal(4, 5))})
 case("MatMul weight left", node("MatMul", "wx"), {"x": normal(4, 3)}, lambda x: t(W2) @ x, {"w": (W2 := normal(5, 4))})
@@ -179,11 +200,12 @@ def blocks(n, k, block, bits, zero):
     pack = (lambda a: a[..., ::2] | (a[..., 1::2] << 4)) if bits == 4 else (lambda a: a)
     constants = {"q": pack(q), "s": scales.flatten()}
     if zero:
-        constants["z"] = pack(z).flatten()
+        constants["z"] = pack(np.pad(z, [(0, 0), (0, bits == 4 and z.shape[1] % 2)])).flatten()
     return dense, constants
 
 
-for bits, zero, n, k in [(4, False, 8, 64), (4, True, 8, 64), (4, False, 48, 96), (8, False, 8, 64), (8, True, 8, 64)]:
+# 96 = three blocks: their zero points fill a byte and a half of every row
+for bits, zero, n, k in [(4, False, 8, 64), (4, True, 8, 64), (4, False, 48, 96), (4, True, 8, 96), (8, False, 8, 64), (8, True, 8, 64)]:
     dense, constants = blocks(n, k, 32, bits, zero)
     case(
         f"MatMulNBits {bits} bits {n} × {k}{', zero points' if zero else ''}",
@@ -237,6 +259,21 @@ case("Expand", node("Expand", "xs"), {"x": normal(2, 1, 3)}, lambda x: x.expand(
 case("Concat", node("Concat", "ab", axis=-1), {"a": normal(2, 3), "b": normal(2, 5)}, lambda a, b: torch.cat([a, b], -1))
 case("Split", node("Split", "xs", ["y", "unused", "v"], axis=-1), {"x": normal(2, 9)}, lambda x: (x[:, :2], x[:, 5:]), {"s": i64(2, 3, 4)}, ("y", "v"))
 case("Slice", node("Slice", ["x", "b", "e", "a"]), {"x": normal(2, 8)}, lambda x: x[:, 3:-1], {"b": i64(3), "e": i64(-1), "a": i64(1)})
+case("Slice with steps", node("Slice", ["x", "b", "e", "a", "p"]), {"x": normal(3, 8, 2)}, lambda x: x[1:, 1:6:3], {"b": i64(1, 1), "e": i64(2**31, -2), "a": i64(0, 1), "p": i64(1, 3)})
+case(
+    "interleaved rotation written out",
+    [
+        *[node("Slice", ["x", f"b{i}", "e", "last", "two"], [f"x{i}"]) for i in (0, 1)],
+        *[node("Mul", [f"x{i}", c], [f"{c}{i}"]) for i in (0, 1) for c in ("cos", "sin")],
+        node("Sub", ["cos0", "sin1"], ["first"]), node("Add", ["sin0", "cos1"], ["second"]),
+        *[node("Unsqueeze", [part, "last"], [f"{part} apart"]) for part in ("first", "second")],
+        node("Concat", ["first apart", "second apart"], ["pairs"], axis=-1), node("Reshape", ["pairs", "whole"]),
+    ],
+    {"x": normal(1, 2, 3, 8)}, lambda x: torch.stack([x[..., ::2] * t(COS) - x[..., 1::2] * t(SIN), x[..., ::2] * t(SIN) + x[..., 1::2] * t(COS)], -1).flatten(-2),
+    {"b0": i64(0), "b1": i64(1), "e": i64(2**63 - 1), "last": i64(-1), "two": i64(2), "whole": i64(1, 2, 3, 8), "cos": (COS := np.cos(normal(3, 4))), "sin": (SIN := np.sin(normal(3, 4)))},
+)
+case("Flatten", node("Flatten", "x", axis=-1), {"x": normal(2, 3, 4)}, lambda x: x.flatten(0, 1))
+case("Dropout", node("Dropout", "x"), {"x": normal(2, 3)}, lambda x: x * 1)
 case("Gather", node("Gather", "xi", axis=1), {"x": normal(2, 3, 4)}, lambda x: x[:, 2], {"i": np.array(2, np.int64)})
 
 

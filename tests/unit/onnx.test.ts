@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
-import { GraphEdit, labFeeds, prepareModel, readLens, readModel } from '../../src/onnx';
+import { GraphEdit, OnnxError, labFeeds, prepareModel, readLens, readModel } from '../../src/onnx';
 import { rewireNode } from '../../src/onnx/write';
-import { cosine, fixture, fixtureNames, floats, maxDifference, open, run, type Fixture } from './onnx-fixtures';
+import { WEBGPU_ONLY, cosine, fixture, fixtureNames, floats, maxDifference, open, run, type Fixture } from './onnx-fixtures';
 
 // Some fifty sessions on machines that may be busy.
 vi.setConfig({ testTimeout: 60_000 });
@@ -9,11 +9,12 @@ vi.setConfig({ testTimeout: 60_000 });
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 
 /** Half precision and int8 activations differ between builds of the runtime. */
-function tolerance(model: Fixture): { cosine: number; logits: number } {
-  return /16$|quantized$/.test(model.name) ? { cosine: 0.999, logits: 0.2 } : { cosine: 0.99999, logits: 2e-3 };
+function tolerance(model: Fixture): { cosine: number; relative: number; logits: number } {
+  if (/quantized$/.test(model.name)) return { cosine: 0.99999, relative: 1e-3, logits: 0.2 };
+  return /16$/.test(model.name) ? { cosine: 0.99999, relative: 4e-3, logits: 0.2 } : { cosine: 0.99999, relative: 1e-3, logits: 2e-3 };
 }
 
-describe.each(fixtureNames())('%s', (name) => {
+describe.each(fixtureNames().filter((name) => !WEBGPU_ONLY.has(name)))('%s', (name) => {
   const model = fixture(name);
   const { ids, hidden, logits, greedy } = model.golden;
   const [points, n, dim] = hidden.dims;
@@ -52,7 +53,6 @@ describe.each(fixtureNames())('%s', (name) => {
       [pastA, pastB] = [await run(plain, model, inputs, [token], {}, pastA), await run(instrumented, model, inputs, [token], labFeeds(lab, { rows: [0] }), pastB)];
       expect(maxDifference(floats(pastA.logits), floats(pastB.logits))).toBeLessThan(tolerance(model).logits / 10);
     }
-    if (name.endsWith('/model')) expect(written).toEqual(greedy);
   });
 
   it.runIf(lab.loop)('several steps in one run are those steps one by one, and end at a stop token', async () => {
@@ -79,13 +79,29 @@ describe.each(fixtureNames())('%s', (name) => {
 
   it('hidden states are those of the reference', async () => {
     const session = await open(precise.bytes, [...model.external, ...(precise.selfPath ? [{ path: precise.selfPath, data: model.bytes }] : [])]);
-    const out = await run(session, model, inputs, ids, labFeeds(precise.lab!, { rows: [n - 1], positions: range(n) }));
+    // Together with the answer, as the page does: 8-bit activations are rounded by the largest of the whole run.
+    const out = await run(session, model, inputs, [...ids, ...greedy], labFeeds(precise.lab!, { rows: [n - 1], positions: range(n) }));
     const got = floats(out['lab.hidden']);
     expect(out['lab.hidden'].dims).toEqual([points, n, dim]);
+    let [least, most] = [1, 0];
     for (let row = 0; row < points * n; row++) {
-      expect(cosine(got.subarray(row * dim, (row + 1) * dim), hidden.data.subarray(row * dim, (row + 1) * dim))).toBeGreaterThan(tolerance(model).cosine);
+      const [ours, theirs] = [got.subarray(row * dim, (row + 1) * dim), hidden.data.subarray(row * dim, (row + 1) * dim)];
+      least = Math.min(least, cosine(ours, theirs));
+      most = Math.max(most, Math.hypot(...ours.map((x, i) => x - theirs[i])) / Math.hypot(...theirs));
     }
-    expect(maxDifference(floats(out.logits), logits.data.subarray((n - 1) * vocab))).toBeLessThan(tolerance(model).logits);
+    if (process.env.STATES_VERBOSE) console.log(name, 1 - least, most, maxDifference(floats(out.logits), logits.data));
+    expect(least).toBeGreaterThanOrEqual(tolerance(model).cosine);
+    expect(most).toBeLessThanOrEqual(tolerance(model).relative);
+    expect(maxDifference(floats(out.logits), logits.data)).toBeLessThan(tolerance(model).logits);
+
+    const written: number[] = [];
+    let last = await run(session, model, inputs, ids, labFeeds(precise.lab!, { rows: [n - 1] }));
+    for (;;) {
+      written.push(Number(last['lab.next'].data[0]));
+      if (written.length === greedy.length) break;
+      last = await run(session, model, inputs, written.slice(-1), labFeeds(precise.lab!, { rows: [0] }), last);
+    }
+    expect(written).toEqual(greedy);
   });
 
   it('the lens reads the model’s own output at the last layer, and the same from states given back', async () => {
@@ -175,7 +191,26 @@ it('nodes may be called as what they make', async () => {
   for (const options of [{ loop: true, halvesInFloat: true }, {}]) {
     const { bytes: prepared, lab, inputs, selfPath } = prepareModel(bytes, options);
     const session = await open(prepared, selfPath ? [{ path: selfPath, data: bytes }] : []);
-    const out = await run(session, model, inputs, ids, labFeeds(lab!, { rows: range(ids.length) }));
+    const out = await run(session, model, inputs, ids, labFeeds(lab!, { rows: [ids.length - 1] }));
     expect(maxDifference(floats(out.logits), logits.data)).toBeLessThan(2e-3);
   }
+});
+
+it.each([
+  ['wasm', 'qwen3-fused/model_q4', /WebGPU only/],
+  ['webgpu', 'gemma2-opset14/model', /WASM only/],
+] as const)('refuses on %s what its kernels cannot compute, and says so: %s', (device, name, why) => {
+  const { bytes } = fixture(name);
+  expect(() => prepareModel(bytes, { device })).toThrow(OnnxError);
+  expect(() => prepareModel(bytes, { device })).toThrow(why);
+  expect(prepareModel(bytes, { device: device === 'wasm' ? 'webgpu' : 'wasm' }).lab).not.toBeNull();
+});
+
+it('lets bounded caches grow: as it came, the file wants a cache that is full from the start', async () => {
+  const model = fixture('gemma3/model_q4');
+  const inputs = readModel(model.bytes).graph.inputs;
+  await expect(run(await open(model.bytes, model.external), model, inputs, model.golden.ids)).rejects.toThrow(/sliding_window_cache/);
+  prepareModel(model.bytes);
+  const out = await run(await open(model.bytes, model.external), model, inputs, model.golden.ids);
+  expect(out['present.0.key'].dims[2]).toBe(model.golden.ids.length);
 });

@@ -7,6 +7,7 @@
  * slope; what is differentiated is the model with its weights unpacked.
  */
 import { OnnxError } from '../error';
+import { growCaches } from '../kernels';
 import { ProtoReader } from '../proto';
 import type { AttributeValue } from '../write';
 import type { OnnxModel, OnnxNode, OnnxTensor } from '../types';
@@ -72,6 +73,7 @@ export class NoGradientError extends OnnxError {
 export function canonical(model: OnnxModel): Tape {
   const opset = model.opsets.get('') ?? 0;
   if (opset > 0 && opset < 13) throw new NoGradientError('opset', `the file uses opset ${opset}, and the rules start at 13.`);
+  growCaches(model);
   const tape: Tape = { model, nodes: [], producer: new Map(), constants: new Map(model.graph.initializers), ints: new Map() };
   const made: GNode[] = [];
   for (const node of model.graph.nodes) {

@@ -22,7 +22,8 @@ export interface RuleSet {
   frozenScores: boolean;
 }
 
-const THROUGH = new Set(['Cast', 'Identity', 'Reshape', 'Transpose', 'Unsqueeze', 'Squeeze', 'Expand']);
+/** Operators that move, convert, choose or scale numbers: what comes out is the one differentiable thing that went in, up to a constant. */
+const THROUGH = new Set(['Cast', 'Identity', 'Dropout', 'Reshape', 'Transpose', 'Unsqueeze', 'Squeeze', 'Expand', 'Where', 'Mul', 'Div', 'Neg']);
 const GATES = new Set(['Sigmoid', 'Erf', 'Tanh']);
 const ACTIVATIONS = new Set(['Gelu', 'FastGelu', 'QuickGelu', 'Swish', 'Relu', 'Tanh', 'Sigmoid', 'Elu', 'Softplus']);
 
@@ -78,7 +79,8 @@ export function ruleSet(tape: Tape, rule: RuleName, differentiable: (name: strin
       set.halved.add(node);
       continue;
     }
-    const frozen = [a, b].find((name) => (node.op === 'MatMul' ? reaches(name, made, (n) => n.op === 'Softmax') : reaches(name, made, (n) => activated.has(n.outputs[0]))));
+    const wanted = (n: GNode): boolean => (node.op === 'MatMul' ? n.op === 'Softmax' : activated.has(n.outputs[0]));
+    const frozen = [a, b].find((name) => reaches(name, made, differentiable, wanted));
     if (frozen) set.stopped.add(frozen);
     else if (node.op === 'Mul') set.halved.add(node);
   }
@@ -99,13 +101,14 @@ function ancestors(name: string, made: (name: string) => GNode | null, different
   return seen;
 }
 
-/** Whether a value is `wanted`'s output, seen through operators that only move or convert numbers (and products with constants). */
-function reaches(name: string, made: (name: string) => GNode | null, wanted: (node: GNode) => boolean): boolean {
+/** Whether a value is `wanted`'s output times constants: exporters write GELU as ½ · (x · (1 + erf)), and the half stands after the product. */
+function reaches(name: string, made: (name: string) => GNode | null, differentiable: (name: string) => boolean, wanted: (node: GNode) => boolean): boolean {
   let node = made(name);
   for (let steps = 0; node && steps < 8; steps++) {
     if (wanted(node)) return true;
-    if (!THROUGH.has(node.op) && node.op !== 'Where') return false;
-    node = made(node.op === 'Where' ? node.inputs[2] : node.inputs[0]);
+    const from = node.inputs.filter((input) => input !== '' && differentiable(input));
+    if (!THROUGH.has(node.op) || from.length !== 1 || (node.op === 'Div' && from[0] !== node.inputs[0])) return false;
+    node = made(from[0]);
   }
   return false;
 }

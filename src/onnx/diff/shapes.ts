@@ -161,6 +161,11 @@ function infer(node: GNode, x: (i: number) => Info, tape: Tape): Info[] {
       const at = axes ? new Set(axes.map((a) => axisOf(a, rank))) : null;
       return [{ dtype: first.dtype, shape: first.shape.filter((d, i) => (at ? !at.has(i) : d !== 1)), value: first.value }];
     }
+    case 'Flatten': {
+      const axis = axisOf(intAttr(node, 'axis', 1), rank);
+      const product = (dims: Dim[]): Dim => dims.reduce<Dim>((p, d) => arithmetic('Mul', p, d), 1);
+      return [{ dtype: first.dtype, shape: first.shape && [product(first.shape.slice(0, axis)), product(first.shape.slice(axis))] }];
+    }
     case 'Expand':
       return [{ dtype: first.dtype, shape: broadcast(first.shape, x(1).value ?? null) }];
     case 'Concat': {
@@ -282,9 +287,9 @@ function reshaped(from: Dim[] | null, target: Dim[], allowZero: boolean): Dim[] 
 }
 
 function sliced(size: Dim, start: Dim, end: Dim, step: Dim): Dim {
-  if (step !== 1) return null;
-  if (start === 0 && (end === size || (typeof end === 'number' && end > 2 ** 31 - 2))) return size;
+  if (typeof step !== 'number' || step < 1) return null;
+  if (step === 1 && start === 0 && (end === size || (typeof end === 'number' && end > 2 ** 31 - 2))) return size;
   if (typeof size !== 'number' || typeof start !== 'number' || typeof end !== 'number') return null;
   const clamp = (v: number): number => Math.min(size, Math.max(0, v < 0 ? v + size : v));
-  return Math.max(0, clamp(end) - clamp(start));
+  return Math.max(0, Math.ceil((clamp(end) - clamp(start)) / step));
 }

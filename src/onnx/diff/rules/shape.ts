@@ -1,6 +1,7 @@
 /** Operators that only move numbers: their adjoint moves them back. */
 import { intAttr, intsAttr } from '../ir';
 import { axisOf, dtypeOf, reshapeLike, unbroadcast, type Rule, type RuleContext } from '../rule';
+import type { Dim } from '../shapes';
 
 const back: Rule = (c) => [reshapeLike(c, c.g()!, 0)];
 
@@ -32,27 +33,51 @@ const split: Rule = (c) => {
   return [e.op('Concat', parts, { axis: { int: axisOf(intAttr(node, 'axis', 0), rank) } })];
 };
 
-/** The gradient of a slice is zero outside it. */
+/** The gradient of a slice is zero outside it, and between the places that a step larger than 1 picks. */
 const slice: Rule = (c) => {
+  const { e } = c;
   const shape = c.xi(0).shape;
   const [starts, ends] = [c.xi(1).value, c.xi(2).value];
   if (!shape || !starts || !ends) throw new Error('Slice with bounds computed from data');
   const axes = (c.xi(3)?.value as number[] | undefined) ?? starts.map((_, i) => i);
+  const steps = c.node.inputs[4] ? c.xi(4).value : starts.map(() => 1);
+  if (!steps || steps.some((step) => typeof step !== 'number' || step < 1)) throw new Error('Slice with steps backwards or computed from data');
   const before = shape.map(() => 0);
   const after = shape.map(() => 0);
+  let g = c.g()!;
+  let reached = c.yi().shape ?? [];
   axes.forEach((a, i) => {
     const axis = axisOf(a, shape.length);
     const size = shape[axis];
-    if (c.yi().shape?.[axis] === size && size !== null) return;
+    const step = steps[i] as number;
+    if (step === 1 && c.yi().shape?.[axis] === size && size !== null) return;
     const [start, end] = [starts[i], ends[i]];
     if (typeof size !== 'number' || typeof start !== 'number' || typeof end !== 'number') throw new Error('Slice along an axis of unknown size');
     const clamp = (v: number): number => Math.min(size, Math.max(0, v < 0 ? v + size : v));
+    const count = Math.max(0, Math.ceil((clamp(end) - clamp(start)) / step));
+    const span = count > 0 ? (count - 1) * step + 1 : 0;
+    if (span > count) {
+      g = spaced(c, g, reached, axis, step);
+      reached = reached.map((d, k) => (k === axis ? span : d));
+    }
     before[axis] = clamp(start);
-    after[axis] = size - clamp(end);
+    after[axis] = size - clamp(start) - span;
   });
-  if ([...before, ...after].every((n) => n === 0)) return [c.g()];
-  return [c.e.op('Pad', [c.g()!, c.e.ints([...before, ...after]), c.e.scalar(0, dtypeOf(c.xi(0)))])];
+  if ([...before, ...after].every((n) => n === 0)) return [g];
+  return [e.op('Pad', [g, e.ints([...before, ...after]), e.scalar(0, dtypeOf(c.xi(0)))])];
 };
+
+/** g with step − 1 zeros between its places along an axis: every place gets a row of its own, filled up, and the last one's filling is cut off. */
+function spaced(c: RuleContext, g: string, shape: Dim[], axis: number, step: number): string {
+  const { e } = c;
+  const count = shape[axis];
+  if (typeof count !== 'number' || shape.filter((d) => typeof d !== 'number').length > 1) throw new Error('Slice with steps of a tensor of unknown shape');
+  const rows = e.op('Unsqueeze', [g, e.ints([axis + 1])]);
+  const none = Array<number>(shape.length + 1).fill(0);
+  const filled = e.op('Pad', [rows, e.ints([...none, ...none.map((_, k) => (k === axis + 1 ? step - 1 : 0))]), e.scalar(0, dtypeOf(c.xi(0)))]);
+  const flat = e.reshape(filled, shape.map((d, k) => (k === axis ? count * step : typeof d === 'number' ? d : -1)));
+  return e.op('Slice', [flat, e.ints([0]), e.ints([(count - 1) * step + 1]), e.ints([axis])]);
+}
 
 /** Gather of one constant place along an axis of known size: a slice whose axis may be dropped. */
 const gather: Rule = (c: RuleContext) => {
