@@ -52,9 +52,9 @@ describe.each(['wasm', 'webgpu'] as const)('%s', (device) => {
   });
   afterAll(() => visit?.close());
 
-  test.each(cases)('$name $dtype equals PyTorch by every rule', async ({ name, graph, dtype }) => {
-    if (dtype === 'q4f16' && !halves) return console.log(`skipped: ${name} ${dtype}: this adapter has no 16-bit floats`);
-    if (dtype === 'q8' && device === 'webgpu') return console.log(`skipped: ${name} ${dtype}: ONNX Runtime runs 8-bit products on WASM only`);
+  test.for(cases)('$name $dtype equals PyTorch by every rule', { timeout: 300_000 }, async ({ name, graph, dtype }, { skip }) => {
+    skip(dtype === 'q4f16' && !halves, 'this adapter has no 16-bit floats');
+    skip(dtype === 'q8' && device === 'webgpu', 'ONNX Runtime runs 8-bit products on WASM only');
     const golden = JSON.parse(readFileSync(join(GOLDEN, `${name}.${graph}.json`), 'utf8')) as Golden;
     const raw = readFileSync(join(GOLDEN, `${name}.${graph}.f32`));
     const all = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength));
@@ -102,5 +102,5 @@ describe.each(['wasm', 'webgpu'] as const)('%s', (device) => {
       expect(error, rule).toBeLessThanOrEqual(1e-2);
       expect(Math.abs(z - golden.z[t])).toBeLessThanOrEqual(dtype === 'q4f16' ? 0.05 : 2e-3);
     });
-  }, 300_000);
+  });
 });
