@@ -4,15 +4,14 @@
  * system, so every load of another model gets a new one.
  */
 import { wrap, type Remote } from 'comlink';
-import { LabError, throwIfAborted } from './runtime/errors';
+import { LabError, LOST, throwIfAborted, toLabError } from './runtime/errors';
 import type { ModelOption } from './lab';
 import type { AlignmentOptions, SetAlignment } from './lab-alignment';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { Opened, Opener, OpenOptions, Side } from './lab-share';
 import type { PatchSetOptions, RelevanceSetOptions } from './lab-sets';
 import type { StudyStart } from './lab-study';
-import type { PatchPair, PatchSet, PairWish } from './probe/patch-set';
-import type { PatchCurve } from './probe/patching';
+import type { PatchPair, PatchSet, PatchSummary, PairWish } from './probe/patch-set';
 import type { RelevanceSet, SetSummary } from './probe/relevance-set';
 import type { ExportFormat, Recordable } from './share/of-record';
 import type { LabRecord } from './share/record';
@@ -167,10 +166,27 @@ export class LabClient implements LabApi {
     return this.call('relevance', [ask, plain(options)], { ...callsOf(options), ...calls });
   }
 
-  /** The causal check: states of the run of `options.clean` put into the asked one, group by group and layer by layer. */
+  /**
+   * The causal check: states of the run of `options.clean` put into the asked one, group by group and layer by layer. Finished cells come
+   * here as they are made, so that with `partial` they outlive a lost worker too; to go on after a loss loads the model anew.
+   */
   async patch(ask: Ask, options: PatchOptions & Calls, calls: Calls = {}): Promise<Patching> {
-    await this.revive();
-    return this.call('patch', [ask, plain(options)], { ...callsOf(options), ...calls });
+    const given = { ...callsOf(options), ...calls };
+    const broken = options.resume?.stopped?.code;
+    if (broken && broken !== 'worker-lost' && LOST.includes(broken)) await this.recover(given);
+    else await this.revive();
+    let soFar = options.resume ?? null;
+    const onPart = (part: Patching): void => {
+      soFar = part;
+      given.onPart?.(part);
+    };
+    try {
+      return await this.call<Patching>('patch', [ask, plain(options)], { ...given, onPart });
+    } catch (error) {
+      const { code, message } = toLabError(error);
+      if (!options.partial || soFar === null || code !== 'worker-lost') throw error;
+      return { ...soFar, stopped: { code, message } };
+    }
   }
 
   /** Relevance over many items, reduced to their groups' curves. What is finished is kept when it is stopped (`stopped`), and `resume` goes on. */
@@ -178,7 +194,7 @@ export class LabClient implements LabApi {
     return (await import('./lab-sets')).relevanceSet(this, asks, options);
   }
 
-  /** A patching sweep of every pair, flips counted by `patchCurves`; stopped and resumed as `relevanceSet`. */
+  /** A patching sweep of every pair, flips counted by `summarise`; stopped and resumed as `relevanceSet`. */
   async patchSet(pairs: readonly PatchPair[], options: PatchSetOptions = {}): Promise<PatchSet> {
     return (await import('./lab-sets')).patchSet(this, pairs, options);
   }
@@ -190,9 +206,9 @@ export class LabClient implements LabApi {
 
   /** Means and spread of a set, MRD, phases and stability: what the page's own pictures are drawn from. */
   async summarise(set: RelevanceSet, threshold?: number): Promise<SetSummary>;
-  async summarise(set: PatchSet): Promise<PatchCurve[]>;
-  async summarise(set: RelevanceSet | PatchSet, threshold?: number): Promise<SetSummary | PatchCurve[]> {
-    if (set.kind === 'patch-set') return (await import('./probe/patching')).patchCurves(set.items);
+  async summarise(set: PatchSet): Promise<PatchSummary>;
+  async summarise(set: RelevanceSet | PatchSet, threshold?: number): Promise<SetSummary | PatchSummary> {
+    if (set.kind === 'patch-set') return (await import('./probe/patch-set')).patchSummary(set);
     return (await import('./probe/relevance-set')).summary(set, threshold);
   }
 
@@ -420,7 +436,8 @@ export class LabClient implements LabApi {
     }
     const calls = this.pending.get(data.call)?.calls;
     if (data.lab === 'progress') calls?.onProgress?.(data.progress);
-    else calls?.onToken?.(data.token);
+    else if (data.lab === 'token') calls?.onToken?.(data.token);
+    else calls?.onPart?.(data.part);
   }
 
   private lose(worker: Worker, why: string): void {
@@ -458,12 +475,13 @@ export class LabClient implements LabApi {
 
 /** Options without what cannot be cloned. */
 function plain<T extends Calls>(options: T): Omit<T, keyof Calls> {
-  const { signal: _signal, onProgress: _onProgress, onToken: _onToken, ...rest } = options;
+  const { signal: _signal, onProgress: _onProgress, onToken: _onToken, onPart: _onPart, ...rest } = options;
   return rest;
 }
 
-const callsOf = ({ signal, onProgress, onToken }: Calls): Calls => ({
+const callsOf = ({ signal, onProgress, onToken, onPart }: Calls): Calls => ({
   ...(signal ? { signal } : {}),
   ...(onProgress ? { onProgress } : {}),
   ...(onToken ? { onToken } : {}),
+  ...(onPart ? { onPart } : {}),
 });

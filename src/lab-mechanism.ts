@@ -2,17 +2,17 @@
  * The mechanism of one loaded model: relevance by layer and token, and patching, its causal check. Lives in the worker beside `lab.ts`,
  * which looks asks up and hands prompts in. A way back is built with the first map of its rule and ends with the model.
  */
-import { Breath } from './models/cache';
+import { refuseUnknown, type Names } from './lab-options';
+import { patchRuns, type MechanismAsk, type Patching, type PatchOptions, type Running } from './lab-patching';
 import type { OpenModel } from './models/open';
-import type { Prompt } from './models/prompting';
-import { planSweep, type Match, type PatchSide, type SweepPlan, type SweepResult } from './probe/patching';
-import { runsOf, sweep, SweepStopped, type PatchDecoder } from './probe/patch-sweep';
 import { groupRelevance, mrd, MRD_THRESHOLD, phases, tokenMrds, type Phases } from './probe/phases';
 import { checkMap, groupProfiles, longestFor, planTarget, type ModelShape, type RelevanceCheck, type RelevanceRule, type RelevanceTarget } from './probe/relevance';
 import { RelevanceSession } from './probe/relevance-session';
-import { LabError, throwIfAborted, toLabError } from './runtime/errors';
-import { Meter, type OnProgress } from './runtime/progress';
-import { GROUPS, type Answer, type Ask, type LabErrorCode, type LoadedModel, type Provenance, type TokenGroup, type TokenInfo } from './types';
+import { LabError, throwIfAborted } from './runtime/errors';
+import { Meter } from './runtime/progress';
+import { GROUPS, type Ask, type LoadedModel, type Provenance, type TokenGroup, type TokenInfo } from './types';
+
+export type { MechanismAsk, Patching, PatchOptions, Running } from './lab-patching';
 
 export interface RelevanceOptions {
   /** Default 'attnlrp'. */
@@ -60,69 +60,13 @@ export interface Relevance {
   notes: string[];
 }
 
-export interface PatchOptions {
-  /** The run whose states are put into the asked one. */
-  clean: Ask;
-  /** Default: all, 0 (embeddings) to L. */
-  layers?: number[];
-  /**
-   * Default: question, answer span and readout. Each run's group is its own: the states of the clean answer's span go where the asked
-   * answer's span stands. (The clean span in both runs would be patched with itself: the context comes before the question.)
-   */
-  groups?: TokenGroup[];
-  /**
-   * How a group of one length lands on one of another, as between languages. Default: token by token where they are equal, else the
-   * last token's state onto the last token, all other positions untouched. 'mean': the clean group's mean onto every position. 'each'
-   * between unequal lengths is 'last'. `Patching.groups` says what was used.
-   */
-  match?: Match;
-  /** Also every position at once: at any layer this must give the clean run. Needs prompts of equal length. */
-  whole?: boolean;
-  /** A sweep that is cancelled or loses its device gives what it has (see `stopped`) instead of an error. Default false. */
-  partial?: boolean;
-  /** Goes on with a sweep that was stopped, of the same two runs and with the same options: what is done is kept. */
-  resume?: Patching;
-  lane?: string | null;
-}
-
-/** One sweep, as a plain record. `effects` and the others are [groups, layers]. */
-export interface Patching extends SweepResult {
-  ask: Ask;
-  cleanAsk: Ask;
-  /** d = logit[a] − logit[b]: a is the clean answer's first token, b the asked one's, or the strongest other token where both begin alike. */
-  a: { id: number; text: string };
-  b: { id: number; text: string };
-  contrast: 'answers' | 'runner-up';
-  /** All positions patched, by layer; null when not asked for or the lengths differ. */
-  whole: { effects: Float32Array; differences: Float32Array } | null;
-  /** Why it ended early; cells without `done` are then missing. null for a whole sweep. */
-  stopped: { code: LabErrorCode; message: string } | null;
-  ms: number;
-  provenance: Provenance;
-  notes: string[];
-}
-
-export interface Running {
-  signal: AbortSignal;
-  onProgress?: OnProgress;
-}
-
-/** One ask made ready by the lab. */
-export interface MechanismAsk {
-  ask: Ask;
-  prompt: Prompt;
-  /** First token of the gold answer in this prompt. */
-  gold: number | null;
-  /** First token of any text that were to follow the prompt; null when it has none. */
-  first?: (text: string) => number | null;
-  answer: () => Promise<Answer>;
-}
+/** `LabClient` takes what crosses beside them (signal and the like) off before. */
+const RELEVANCE_OPTIONS: Names<RelevanceOptions> = { rule: true, target: true, threshold: true, maxTokens: true, weights: true, lane: true };
 
 /** What a WASM memory holds at most; WebGPU is held to the same, for want of a figure of its own. */
 const MEMORY = 3.5 * 2 ** 30;
 /** From this size on the way back shares the decoder's weights. */
 const SHARED_FROM = 64 * 2 ** 20;
-const DEFAULT_GROUPS: TokenGroup[] = ['question', 'answerSpan', 'readout'];
 
 export class Mechanism {
   private readonly own = new Map<RelevanceRule, Promise<RelevanceSession>>();
@@ -136,6 +80,7 @@ export class Mechanism {
 
   /** @throws LabError 'unsupported-graph' naming the operator without a rule, 'too-long' before anything runs, 'bad-input' */
   async relevance(asked: MechanismAsk, options: RelevanceOptions, running: Running): Promise<Relevance> {
+    refuseUnknown('lab.relevance', options, RELEVANCE_OPTIONS);
     const { rule = 'attnlrp', target = { kind: 'first' }, threshold = MRD_THRESHOLD } = options;
     if (!['gradient', 'attnlrp', 'cp-lrp'].includes(rule)) throw new LabError('bad-input', `There is no rule "${String(rule)}".`, 'There are attnlrp, cp-lrp and gradient.');
     if (!(threshold > 0 && threshold <= 1)) throw new LabError('bad-input', 'The threshold is a share above 0, at most 1.');
@@ -177,67 +122,8 @@ export class Mechanism {
   }
 
   /** @throws LabError 'unsupported-graph', 'too-long', 'bad-input' */
-  async patch(asked: MechanismAsk, from: MechanismAsk, options: PatchOptions, running: Running): Promise<Patching> {
-    const { decoder, tokenizer } = this.open;
-    const { signal } = running;
-    const started = performance.now();
-    const last = decoder.layers;
-    const layers = options.layers ?? Array.from({ length: last + 1 }, (_, l) => l);
-    if (layers.length === 0 || layers.some((l) => !Number.isInteger(l) || l < 0 || l > last)) throw new LabError('bad-input', `Layers are whole numbers from 0 to ${last}.`);
-    const groups = options.groups ?? DEFAULT_GROUPS;
-    const unknown = groups.find((g) => !GROUPS.includes(g));
-    if (unknown) throw new LabError('bad-input', `There is no token group "${String(unknown)}".`);
-    if (!decoder.instruments?.patch) throw new LabError('unsupported-graph', `The lab cannot patch this model: ${decoder.opaque ?? 'it has no patch inputs'}.`, 'It can still answer.');
-    for (const { prompt } of [asked, from]) decoder.checkLength(prompt.ids.length);
-
-    const a = await this.firstToken(from);
-    throwIfAborted(signal);
-    let b = await this.firstToken(asked);
-    const contrast = a === b ? 'runner-up' : 'answers';
-    if (a === b) b = best(await decoder.lastLogits(asked.prompt.ids), a);
-    throwIfAborted(signal);
-
-    const clean: PatchSide = from.prompt;
-    const corrupted: PatchSide = asked.prompt;
-    const plan = planSweep({ clean, corrupted, groups, layers, match: options.match, a, b });
-    const equal = clean.ids.length === corrupted.ids.length;
-    const whole = options.whole === true && equal ? wholePlan(clean, corrupted, layers, a, b) : null;
-    const resume = options.resume && resumable(options.resume, plan);
-    const meter = new Meter(running.onProgress);
-    meter.phase('run', runsOf(plan) + (whole ? runsOf(whole) : 0));
-    const shared = { signal, onProgress: () => meter.add(1) };
-    const record = (result: SweepResult, all: SweepResult | null, stopped: Patching['stopped']): Patching => ({
-      ...result,
-      ask: asked.ask,
-      cleanAsk: from.ask,
-      a: { id: a, text: tokenizer.label(a) },
-      b: { id: b, text: tokenizer.label(b) },
-      contrast,
-      whole: all ? { effects: all.effects, differences: all.differences } : null,
-      stopped,
-      ms: performance.now() - started + (options.resume?.ms ?? 0),
-      provenance: this.provenance(),
-      notes: [
-        ...new Set([...from.prompt.notes, ...asked.prompt.notes]),
-        ...(options.whole && !equal ? [`The prompts have ${clean.ids.length} and ${corrupted.ids.length} tokens: all positions at once can only be patched between equal lengths.`] : []),
-      ],
-    });
-    let groupsDone: SweepResult | null = null;
-    try {
-      const breathing = this.breathing();
-      groupsDone = await sweep(breathing, plan, { ...shared, ...(resume ? { resume } : {}) });
-      const all = whole ? await sweep(breathing, whole, shared) : null;
-      meter.finish();
-      return record(groupsDone, all, null);
-    } catch (error) {
-      const soFar = groupsDone ?? (error instanceof SweepStopped ? error.soFar : null);
-      if (options.partial && soFar) {
-        const { code, message } = toLabError(error);
-        return record(soFar, null, { code, message });
-      }
-      throwIfAborted(signal);
-      throw error;
-    }
+  patch(asked: MechanismAsk, from: MechanismAsk, options: PatchOptions, running: Running): Promise<Patching> {
+    return patchRuns(this.open, () => this.provenance(), asked, from, options, running);
   }
 
   async dispose(): Promise<void> {
@@ -303,33 +189,6 @@ export class Mechanism {
     }
   }
 
-  private async firstToken(asked: MechanismAsk): Promise<number> {
-    return asked.gold ?? best(await this.open.decoder.lastLogits(asked.prompt.ids));
-  }
-
-  /** The decoder, letting messages (a cancel) through between runs. */
-  private breathing(): PatchDecoder {
-    const { decoder } = this.open;
-    const breath = new Breath();
-    const { session } = decoder;
-    return {
-      session: {
-        inputs: session.inputs,
-        int64: (...args) => session.int64(...args),
-        tensor: (...args) => session.tensor(...args),
-        run: async (...args) => {
-          await breath.take();
-          return session.run(...args);
-        },
-      },
-      config: decoder.config,
-      instruments: decoder.instruments,
-      opaque: decoder.opaque,
-      width: decoder.width,
-      checkLength: (tokens) => decoder.checkLength(tokens),
-    };
-  }
-
   private provenance(): Provenance {
     return { ...this.model.provenance, time: new Date().toISOString() };
   }
@@ -348,29 +207,4 @@ function groupMrds(relevance: Float32Array, tokens: TokenInfo[], threshold: numb
     if (curve) out[group] = mrd(curve, threshold);
   }
   return out;
-}
-
-/** The highest logit's token, `but` one left out. */
-function best(logits: Float32Array, but = -1): number {
-  let top = but === 0 ? 1 : 0;
-  for (let i = 0; i < logits.length; i++) if (i !== but && logits[i] > logits[top]) top = i;
-  return top;
-}
-
-/** What a stopped sweep had, to be filled further; it must be of the same plan. */
-function resumable(from: Patching, plan: SweepPlan): SweepResult {
-  const same =
-    from.layers.join() === plan.layers.join() &&
-    from.groups.map((g) => `${g.group} ${g.match}`).join() === plan.groups.map((g) => `${g.group} ${g.match}`).join() &&
-    from.a.id === plan.a &&
-    from.b.id === plan.b;
-  if (!same) throw new LabError('bad-input', 'The sweep to go on with was of other layers, groups or answers.', 'Begin it anew.');
-  const { layers, groups, absent, clean, corrupted } = from;
-  return { layers, groups, absent, clean, corrupted, effects: from.effects.slice(), differences: from.differences.slice(), flips: from.flips.slice(), done: from.done.slice() };
-}
-
-/** Every position onto the same position: one plan of one group. */
-function wholePlan(clean: PatchSide, corrupted: PatchSide, layers: readonly number[], a: number, b: number): SweepPlan {
-  const landings = corrupted.ids.map((_, i) => ({ to: i, from: [i] }));
-  return { clean: clean.ids, corrupted: corrupted.ids, groups: [{ group: 'context', match: 'each', landings, start: 0 }], layers: [...layers], absent: [], a, b };
 }

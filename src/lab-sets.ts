@@ -5,7 +5,8 @@
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { PatchItem, PatchPair, PatchSet } from './probe/patch-set';
 import { namedAsk, type RelevanceItem, type RelevanceSet, type SetState } from './probe/relevance-set';
-import { LabError, toLabError } from './runtime/errors';
+import { refuseUnknown, type Names } from './lab-options';
+import { LabError, LOST, toLabError } from './runtime/errors';
 import { Meter } from './runtime/progress';
 import type { Ask, LabErrorCode, LoadedModel, Provenance } from './types';
 import type { Calls } from './wire';
@@ -25,20 +26,24 @@ interface SetCalls<S> extends Pick<Calls, 'signal' | 'onProgress'> {
   onItem?: (soFar: S) => void;
 }
 export interface RelevanceSetOptions extends Omit<RelevanceOptions, 'lane' | 'threshold'>, SetCalls<RelevanceSet> {}
-export interface PatchSetOptions extends Omit<PatchOptions, 'lane' | 'clean' | 'whole' | 'partial' | 'resume'>, SetCalls<PatchSet> {}
+/** Positions are those of one prompt: a set is patched by groups. */
+export interface PatchSetOptions extends Pick<PatchOptions, 'groups' | 'layers' | 'match'>, SetCalls<PatchSet> {}
+
+const CALLS: Names<SetCalls<unknown>> = { signal: true, onProgress: true, resume: true, onItem: true };
+const RELEVANCE_SET: Names<RelevanceSetOptions> = { rule: true, target: true, maxTokens: true, weights: true, ...CALLS };
+const PATCH_SET: Names<PatchSetOptions> = { groups: true, layers: true, match: true, ...CALLS };
 
 /** Wrong with one item only: it is noted and the next one is asked. */
 const OF_ONE_ITEM: readonly LabErrorCode[] = ['bad-input', 'too-long', 'empty-question', 'not-found'];
 /** Wrong with all of them. */
 const OF_ALL: readonly LabErrorCode[] = ['unsupported-graph', 'no-model'];
-/** After these a model must be loaded anew before anything is asked. */
-const LOST: readonly LabErrorCode[] = ['device-lost', 'worker-lost', 'out-of-memory'];
 
 /**
  * Relevance of each ask, reduced to its groups' curves. Ends with what it has when it is cancelled or the device is lost (`stopped`).
- * @throws LabError 'no-model', 'unsupported-graph', 'bad-input' for a set that is resumed with another list
+ * @throws LabError 'no-model', 'unsupported-graph', 'bad-input' for an unknown option or a set that is resumed with another list
  */
 export async function relevanceSet(lab: SetLab, asks: readonly Ask[], options: RelevanceSetOptions = {}): Promise<RelevanceSet> {
+  refuseUnknown('lab.relevanceSet', options, RELEVANCE_SET);
   const { resume, onItem, signal, onProgress, ...asked } = options;
   const rule = asked.rule ?? 'attnlrp';
   const target = asked.target ?? { kind: 'first' };
@@ -67,8 +72,12 @@ export async function relevanceSet(lab: SetLab, asks: readonly Ask[], options: R
  * @throws as `relevanceSet`
  */
 export async function patchSet(lab: SetLab, pairs: readonly PatchPair[], options: PatchSetOptions = {}): Promise<PatchSet> {
+  refuseUnknown('lab.patchSet', options, PATCH_SET);
   const { resume, onItem, signal, onProgress, ...asked } = options;
-  const set: PatchSet = { kind: 'patch-set', layers: resume?.layers ?? asked.layers ?? [], items: [...(resume?.items ?? [])], ...begin(pairs.length, resume) };
+  const { groups, layers, match } = asked;
+  const wish: NonNullable<PatchSet['wish']> = { ...(groups ? { groups } : {}), ...(layers ? { layers } : {}), ...(match ? { match } : {}) };
+  if (resume && JSON.stringify(resume.wish ?? wish) !== JSON.stringify(wish)) throw another('The set was begun with other groups, layers or another match.');
+  const set: PatchSet = { kind: 'patch-set', layers: resume?.layers ?? layers ?? [], wish, items: [...(resume?.items ?? [])], ...begin(pairs.length, resume) };
   const cleanAt = (item: PatchItem): boolean => sameAsk(item.cleanAsk, pairs[item.index]?.clean);
   if (resume && !resume.items.every(cleanAt)) throw another('The set was begun with other clean runs.');
   return each(lab, set, pairs.map((pair) => pair.ask), { resume, signal, onProgress, onItem }, async (index, ask) => {
@@ -99,8 +108,10 @@ async function each<I extends { index: number; ask: Ask }, S extends SetState & 
   const meter = new Meter(calls.onProgress);
   meter.phase('run', asks.length);
   if (known.size > 0) meter.add(known.size, false);
+  const stopped = calls.resume?.stopped ?? null;
+  let at: number | undefined;
   try {
-    if (calls.resume?.stopped && LOST.includes(calls.resume.stopped.code)) await lab.recover();
+    if (stopped && LOST.includes(stopped.code)) await lab.recover();
     const before = set.provenance;
     const here = (await lab.model())?.provenance;
     if (before && here && (before.model !== here.model || before.revision !== here.revision || before.dtype !== here.dtype))
@@ -108,14 +119,17 @@ async function each<I extends { index: number; ask: Ask }, S extends SetState & 
     for (const [index, ask] of asks.entries()) {
       if (known.has(index)) continue;
       if (calls.signal?.aborted) throw new LabError('cancelled', 'The set was stopped; what was done is kept.');
+      at = index;
       try {
         const { item, provenance } = await one(index, ask);
         items.push(item);
         set.provenance = provenance;
       } catch (error) {
         const { code, message } = toLabError(error);
-        if (!OF_ONE_ITEM.includes(code)) throw error;
+        const again = LOST.includes(code) && stopped?.index === index;
+        if (!again && !OF_ONE_ITEM.includes(code)) throw error;
         set.missed.push({ index, ask: namedAsk(ask), code, message });
+        if (again) await lab.recover();
       }
       set.ms = performance.now() - started;
       meter.add(1);
@@ -125,7 +139,7 @@ async function each<I extends { index: number; ask: Ask }, S extends SetState & 
   } catch (error) {
     const { code, message } = toLabError(error);
     if (OF_ALL.includes(code) || code === 'bad-input') throw error;
-    set.stopped = { code, message };
+    set.stopped = { code, message, ...(LOST.includes(code) && at !== undefined ? { index: at } : {}) };
   }
   return set;
 }

@@ -204,7 +204,7 @@ export class Lab implements LabApi {
   patch(ask: Ask, options: PatchOptions, call: Calls = {}): Promise<Patching> {
     return this.lanes.run(options.lane === undefined ? 'patch' : options.lane, call.signal, async (signal) => {
       const asked = await this.ready(ask, MAX_TOKENS, signal);
-      return this.mechanism().patch(asked, await this.ready(options.clean, MAX_TOKENS, signal), options, { signal, onProgress: call.onProgress });
+      return this.mechanism().patch(asked, await this.ready(options.clean, MAX_TOKENS, signal), options, { signal, onProgress: call.onProgress, onPart: call.onPart });
     });
   }
 

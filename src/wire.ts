@@ -1,5 +1,5 @@
 /**
- * What crosses between page and worker. Calls go through Comlink with an id; progress and tokens come back as plain messages
+ * What crosses between page and worker. Calls go through Comlink with an id; progress, tokens and parts come back as plain messages
  * on the same port (so that they never arrive after the result they belong to); a cancel names the id. Errors cross as plain
  * records, because structured cloning strips an Error of everything but its message.
  */
@@ -37,6 +37,8 @@ export interface Calls {
   onProgress?: (progress: Progress) => void;
   /** Each generated token; `text` is what became readable with it ('' in the middle of a character). */
   onToken?: (token: TokenInfo) => void;
+  /** Of a patching sweep: all its cells so far (see `done`), before the first run and after each; `stopped` is null while it goes on. */
+  onPart?: (soFar: Patching) => void;
 }
 
 /** The facade, as the worker has it; the page's mirror has the same methods. */
@@ -79,6 +81,7 @@ export interface Endpoint {
 export type WireEvent =
   | { lab: 'progress'; call: number; progress: Progress }
   | { lab: 'token'; call: number; token: TokenInfo }
+  | { lab: 'part'; call: number; part: Patching }
   | { lab: 'ready'; lock: string | null };
 
 export function isWireEvent(data: unknown): data is WireEvent {

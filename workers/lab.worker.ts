@@ -23,6 +23,7 @@ const endpoint: Endpoint = {
       signal: controller.signal,
       onProgress: (progress) => post({ lab: 'progress', call: id, progress }),
       onToken: (token) => post({ lab: 'token', call: id, token }),
+      onPart: (part) => post({ lab: 'part', call: id, part }),
     };
     try {
       const run = lab[method] as (...args: unknown[]) => Promise<unknown>;

@@ -199,8 +199,8 @@ function curvesFinding(data: LayerCurvesData, strong: LayerSeries[], layers: num
 }
 
 export interface PatchCurvesData {
-  /** Share of the logit difference recovered, per patched group and layer; 0 = nothing, 1 = all. */
-  series: { group: TokenGroup; effect: ArrayLike<number>; low?: ArrayLike<number>; high?: ArrayLike<number>; name?: string }[];
+  /** Share of the logit difference recovered, per patched group and layer; 0 = nothing, 1 = all. No group: positions named one by one. */
+  series: { group?: TokenGroup; effect: ArrayLike<number>; low?: ArrayLike<number>; high?: ArrayLike<number>; name?: string }[];
   layers?: number[];
   marks?: LayerCurvesData['marks'];
 }
@@ -212,7 +212,7 @@ export function patchCurves(data: PatchCurvesData, options: ChartOptions): Chart
   return curves(
     'patch-curves',
     {
-      series: data.series.map((s) => ({ name: s.name ?? PATCH_NAME[s.group] ?? s.group, group: s.group, values: s.effect, low: s.low, high: s.high })),
+      series: data.series.map((s) => ({ name: s.name ?? (s.group ? (PATCH_NAME[s.group] ?? s.group) : 'positions'), group: s.group, values: s.effect, low: s.low, high: s.high })),
       layers: data.layers,
       y: 'Recovered share of the logit difference',
       references: [{ value: 1, text: 'all recovered' }],

@@ -1,6 +1,6 @@
-/** Patching over many pairs of runs: which pairs, and what is kept of each. Pure; `lab-sets.ts` asks the model, `patching.ts` takes the means. */
-import type { Ask, Item, Language } from '../types';
-import type { SweepResult } from './patching';
+/** Patching over many pairs of runs: which pairs, and what is kept of each. Pure; `lab-sets.ts` asks the model. */
+import type { Ask, Item, Language, TokenGroup } from '../types';
+import { patchCurves, type Match, type PatchCurve, type SweepResult } from './patching';
 import type { SetState } from './relevance-set';
 
 /** `clean` is the run whose states are put into the run of `ask`. */
@@ -24,6 +24,8 @@ export interface PatchSet extends SetState {
   /** The layers patched; the same for all items. */
   layers: number[];
   items: PatchItem[];
+  /** What was asked for beside the pairs; what is left out is the default. Absent in sets of records made before it was kept. */
+  wish?: { groups?: TokenGroup[]; layers?: number[]; match?: Match };
 }
 
 /** In logits. Below this two runs hardly differ, and a share of the difference is a share of noise. [O] */
@@ -32,6 +34,20 @@ export const LEAST_DIFFERENCE = 0.5;
 /** The pairs that means are taken over: their answers begin differently, and their runs differ by enough to be shared. */
 export function telling(items: readonly PatchItem[]): PatchItem[] {
   return items.filter((i) => i.contrast === 'answers' && Math.abs(i.clean.difference - i.corrupted.difference) >= LEAST_DIFFERENCE);
+}
+
+/** What the page, the table of a record and the console say of a set. */
+export interface PatchSummary {
+  /** The pairs that the means are taken over. */
+  pairs: number;
+  /** Finished as well, and in no mean: their answers begin alike, or their runs hardly differ. */
+  leftOut: number;
+  curves: PatchCurve[];
+}
+
+export function patchSummary({ items }: Pick<PatchSet, 'items'>): PatchSummary {
+  const told = telling(items);
+  return { pairs: told.length, leftOut: items.length - told.length, curves: patchCurves(told) };
 }
 
 export interface PairWish {

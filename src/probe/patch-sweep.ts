@@ -26,6 +26,10 @@ export interface SweepOptions {
   signal?: AbortSignal;
   /** After every run. */
   onProgress?: (done: number, total: number) => void;
+  /** Before the first run and after each patched one: the result as it fills. The same object every time. */
+  onPart?: (soFar: SweepResult) => void;
+  /** The logits of a patched run beside those of the clean one, by the place of its layer in the plan. */
+  onLogits?: (layer: number, patched: Float32Array, clean: Float32Array) => void;
   /** Continues a stopped sweep of the same plan: cells that were done are kept. */
   resume?: SweepResult;
   /** false: every run reads the whole prompt (to compare). Default true. */
@@ -70,6 +74,7 @@ export async function sweep(decoder: PatchDecoder, plan: SweepPlan, options: Swe
   // are done: where the runs are cut must not depend on where a sweep was stopped.
   const order = plan.groups.map((group, g) => ({ ...group, g })).sort((x, y) => x.start - y.start);
   try {
+    options.onPart?.(result);
     if (order.length === 0) [result.clean, result.corrupted] = [read((await clean.run(0, [])).logits), read((await corrupted.run(0, [])).logits)];
     for (const group of order) {
       throwIfAborted(options.signal);
@@ -93,6 +98,8 @@ export async function sweep(decoder: PatchDecoder, plan: SweepPlan, options: Swe
           result.differences[g * n + k] = reading.difference;
           result.flips[g * n + k] = Number(reading.top === plan.a && here.top !== plan.a);
           result.done[g * n + k] = 1;
+          options.onLogits?.(k, logits, from.logits);
+          options.onPart?.(result);
         }
         step();
       }

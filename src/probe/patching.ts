@@ -21,13 +21,16 @@ export interface Landing {
   from: number[];
 }
 
+/** What is patched at once: a token group, or positions that were named one by one. */
+export type PatchGroup = TokenGroup | 'positions';
+
 export interface PatchSide {
   ids: readonly number[];
   tokens: Pick<TokenInfo, 'group'>[];
 }
 
 export interface GroupPlan {
-  group: TokenGroup;
+  group: PatchGroup;
   match: Match;
   landings: Landing[];
   /** The first corrupted position that changes: what comes before it is the unpatched run, whatever the layer. */
@@ -63,10 +66,33 @@ export function planGroup(clean: PatchSide, corrupted: PatchSide, group: TokenGr
   return { group, match: how, landings, start: Math.min(...landings.map((landing) => landing.to)) };
 }
 
+/**
+ * A position named one by one: of the asked run, where the clean run's state of the same position lands, or, with `from`, that of another
+ * one of the clean run's positions (the mean of several).
+ */
+export type PositionWish = number | { to: number; from: number | readonly number[] };
+
+/** What is wrong with them in words, or where each lands. */
+export function landingsOf(wishes: readonly PositionWish[], clean: number, corrupted: number): { landings: Landing[] } | { problem: string } {
+  if (wishes.length === 0) return { problem: 'The list of positions is empty.' };
+  const landings = wishes.map((wish): Landing => (typeof wish === 'object' && wish !== null ? { to: wish.to, from: typeof wish.from === 'number' ? [wish.from] : [...(wish.from ?? [])] } : { to: wish, from: [wish] }));
+  const inside = (position: number, tokens: number): boolean => Number.isInteger(position) && position >= 0 && position < tokens;
+  for (const { to, from } of landings) {
+    if (!inside(to, corrupted)) return { problem: `The asked run has no position ${String(to)}: it has ${corrupted} tokens.` };
+    if (from.length === 0) return { problem: `No state is named that goes onto position ${to}.` };
+    const bad = from.find((position) => !inside(position, clean));
+    if (bad !== undefined) return { problem: `The clean run has no position ${String(bad)}: it has ${clean} tokens.` };
+  }
+  if (new Set(landings.map((l) => l.to)).size < landings.length) return { problem: 'A position is named twice.' };
+  return { landings };
+}
+
 export interface SweepRequest {
   clean: PatchSide;
   corrupted: PatchSide;
   groups: readonly TokenGroup[];
+  /** Patched at once, as a group of their own behind the others. */
+  positions?: readonly Landing[] | null;
   layers: readonly number[];
   match?: Match;
   a: number;
@@ -83,6 +109,9 @@ export function planSweep(request: SweepRequest): SweepPlan {
     if (plan) groups.push(plan);
     else absent.push(group);
   }
+  const landings = request.positions ?? [];
+  if (landings.length > 0)
+    groups.push({ group: 'positions', match: landings.every((l) => l.from.length === 1) ? 'each' : 'mean', landings: [...landings], start: Math.min(...landings.map((l) => l.to)) });
   return { clean: clean.ids, corrupted: corrupted.ids, groups, layers: [...request.layers], absent, a: request.a, b: request.b };
 }
 
@@ -133,7 +162,7 @@ export function sameLogits(x: ArrayLike<number>, y: ArrayLike<number>): boolean 
 
 export interface SweepResult {
   layers: number[];
-  groups: { group: TokenGroup; match: Match }[];
+  groups: { group: PatchGroup; match: Match }[];
   absent: TokenGroup[];
   /** [groups, layers]; NaN where not finished or not defined. */
   effects: Float32Array;
@@ -149,7 +178,7 @@ export interface SweepResult {
 }
 
 /** The cell of each group with the largest effect; groups without a finished cell are left out. */
-export function bestLayers(result: Pick<SweepResult, 'layers' | 'groups' | 'effects'>): { group: TokenGroup; layer: number; effect: number }[] {
+export function bestLayers(result: Pick<SweepResult, 'layers' | 'groups' | 'effects'>): { group: PatchGroup; layer: number; effect: number }[] {
   const n = result.layers.length;
   return result.groups.flatMap(({ group }, g) => {
     let best = -1;
@@ -161,32 +190,41 @@ export function bestLayers(result: Pick<SweepResult, 'layers' | 'groups' | 'effe
   });
 }
 
+/** Means and spread of one group over the items of a set. */
 export interface PatchCurve {
-  group: TokenGroup;
+  group: PatchGroup;
+  /** How many items met in which way: a mean over them is of all of these. */
+  met: Partial<Record<Match, number>>;
   /** By layer, over the items that have the cell. */
   mean: Float64Array;
   sd: Float64Array;
   n: Uint32Array;
   /** Items whose answer the patch turned to A's. */
   flips: Uint32Array;
-  /** Of so many that had the cell run and did not begin with A's token anyway. */
+  /** Of so many that could turn: the clean run begins with A's token, the unpatched one does not, and the cell was run. */
   flippable: Uint32Array;
 }
 
-/** Means and spread over the items of a set; the layers must be the same in all results. `a` is A's first token, where flips are to be set against what could flip. */
-export function patchCurves(results: readonly (SweepResult & { a?: { id: number } })[]): PatchCurve[] {
+/** The layers must be the same in all results; `a` is A's first token. */
+export function patchCurves(results: readonly (SweepResult & { a: { id: number } })[]): PatchCurve[] {
   const groups = [...new Set(results.flatMap((result) => result.groups.map(({ group }) => group)))];
   const layers = results[0]?.layers.length ?? 0;
   return groups.map((group) => {
-    const curve: PatchCurve = { group, mean: new Float64Array(layers), sd: new Float64Array(layers), n: new Uint32Array(layers), flips: new Uint32Array(layers), flippable: new Uint32Array(layers) };
+    const curve: PatchCurve = { group, met: {}, mean: new Float64Array(layers), sd: new Float64Array(layers), n: new Uint32Array(layers), flips: new Uint32Array(layers), flippable: new Uint32Array(layers) };
+    const having = results.flatMap((result) => {
+      const g = result.groups.findIndex((entry) => entry.group === group);
+      return g < 0 ? [] : [{ result, from: g * layers, match: result.groups[g].match }];
+    });
+    for (const { match } of having) curve.met[match] = (curve.met[match] ?? 0) + 1;
     for (let k = 0; k < layers; k++) {
       const values: number[] = [];
-      for (const result of results) {
-        const g = result.groups.findIndex((entry) => entry.group === group);
-        if (g < 0 || !result.done[g * layers + k]) continue;
-        curve.flips[k] += result.flips[g * layers + k];
-        if (result.a && result.corrupted.top !== result.a.id) curve.flippable[k]++;
-        if (Number.isFinite(result.effects[g * layers + k])) values.push(result.effects[g * layers + k]);
+      for (const { result, from } of having) {
+        if (!result.done[from + k]) continue;
+        if (result.clean.top === result.a.id && result.corrupted.top !== result.a.id) {
+          curve.flippable[k]++;
+          curve.flips[k] += result.flips[from + k];
+        }
+        if (Number.isFinite(result.effects[from + k])) values.push(result.effects[from + k]);
       }
       const mean = values.reduce((s, v) => s + v, 0) / values.length;
       curve.mean[k] = mean;

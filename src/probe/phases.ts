@@ -25,6 +25,16 @@ export function mrd(relevance: ArrayLike<number>, threshold = MRD_THRESHOLD): nu
   return relevance.length - 1;
 }
 
+/** Why a depth is not known: nothing in the prompt belongs to the group; a value is NaN or infinite; all values are 0. */
+export type NoDepth = 'absent' | 'not finite' | 'no relevance';
+
+/** A depth, or why there is none. `relevance` is null where no token is in the group. */
+export function depthOf(relevance: ArrayLike<number> | null | undefined, threshold = MRD_THRESHOLD): number | NoDepth {
+  if (!relevance) return 'absent';
+  for (let l = 0; l < relevance.length; l++) if (!Number.isFinite(relevance[l])) return 'not finite';
+  return mrd(relevance, threshold) ?? 'no relevance';
+}
+
 /** Relevance of a group by layer [L+1]: summed (with sign) over its tokens. `relevance` is [L+1, tokens]. null when no token is in the group. */
 export function groupRelevance(relevance: ArrayLike<number>, tokens: Pick<TokenInfo, 'group'>[], group: TokenGroup): Float64Array | null {
   const n = tokens.length;

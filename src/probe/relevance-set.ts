@@ -4,7 +4,7 @@
  */
 import type { Ask, Language, LabErrorCode, Provenance, TokenGroup } from '../types';
 import { GROUPS } from '../types';
-import { mrd, MRD_THRESHOLD, phasingStability, type Stability } from './phases';
+import { depthOf, mrd, MRD_THRESHOLD, phasingStability, type NoDepth, type Stability } from './phases';
 import type { RelevanceRule, RelevanceTarget } from './relevance';
 
 /** One item's map, reduced. */
@@ -36,8 +36,11 @@ export interface SetState {
   /** Items asked for. */
   total: number;
   missed: MissedItem[];
-  /** Why it ended before the last item; null when it did not. What is finished is kept and the rest can be resumed. */
-  stopped: { code: LabErrorCode; message: string } | null;
+  /**
+   * Why it ended before the last item; null when it did not. What is finished is kept and the rest can be resumed. `index`: the item for
+   * which the device, the worker or the memory gave out; where it does so again, it is missed and the others go on.
+   */
+  stopped: { code: LabErrorCode; message: string; index?: number } | null;
   ms: number;
   /** Of the last item. */
   provenance: Provenance | null;
@@ -77,8 +80,9 @@ export interface GroupCurve {
 /**
  * 'none': relevance as it is, in logits. 'item': each item's curve divided by its own Σ|R| over the layers, so that items with large
  * scores do not drown the others; layers can still be compared with one another, items' sizes cannot. [O]
+ * 'absolute': the same without signs, which is what a depth sums: for and against do not cancel over the items.
  */
-export type SetScale = 'none' | 'item';
+export type SetScale = 'none' | 'item' | 'absolute';
 
 export function groupCurves(items: readonly RelevanceItem[], scale: SetScale = 'none'): GroupCurve[] {
   const rows = Math.max(0, ...items.map((item) => item.layers + 1));
@@ -99,7 +103,7 @@ export function groupCurves(items: readonly RelevanceItem[], scale: SetScale = '
 function scaled(values: Float64Array, scale: SetScale): Float64Array {
   if (scale === 'none') return values;
   const sum = values.reduce((s, v) => s + Math.abs(v), 0);
-  return sum > 0 ? values.map((v) => v / sum) : values.map(() => NaN);
+  return sum > 0 ? values.map((v) => (scale === 'absolute' ? Math.abs(v) : v) / sum) : values.map(() => NaN);
 }
 
 /** Depths of one item; null where the group is absent or has no finite relevance. */
@@ -113,6 +117,14 @@ export interface Depths {
 export function depthsOf(items: readonly RelevanceItem[], threshold = MRD_THRESHOLD): Depths[] {
   const depth = (curve: Float64Array | undefined): number | null => (curve ? mrd(curve, threshold) : null);
   return items.map(({ index, ask, groups }) => ({ index, ask, question: depth(groups.question), answer: depth(groups.answerSpan) }));
+}
+
+/** The mean depth of a group over the items that have one, or why none has. */
+export function meanDepth(items: readonly RelevanceItem[], group: TokenGroup, threshold = MRD_THRESHOLD): Spread | NoDepth {
+  const depths = items.map((item) => depthOf(item.groups[group], threshold));
+  const known = spread(depths.filter((d) => typeof d === 'number'));
+  if (known.n > 0) return known;
+  return depths.includes('not finite') ? 'not finite' : depths.includes('no relevance') ? 'no relevance' : 'absent';
 }
 
 export interface DepthSpread {

@@ -36,6 +36,9 @@ export function isLabError(error: unknown): error is LabError {
   return error instanceof LabError;
 }
 
+/** After these a model must be loaded anew before anything is asked of it. */
+export const LOST: readonly LabErrorCode[] = ['device-lost', 'worker-lost', 'out-of-memory'];
+
 /** Texts by which browsers and ORT report the same few troubles; they have no codes of their own. */
 const PATTERNS: [RegExp, LabErrorCode, string][] = [
   [

@@ -26,10 +26,15 @@ export interface Port {
   shape: readonly (number | string)[];
 }
 
+/** How long a failed run waits for its device to say that it was lost. */
+const WORD_WITHIN_MS = 200;
+
 export class Session {
   private queue: Promise<unknown> = Promise.resolve();
   private disposed = false;
   private lostBecause: LabError | null = null;
+  /** Settles when the graphics device is lost; null where there is none. */
+  private lost: Promise<void> | null = null;
 
   /** Fed on every run that does not feed them itself: what a graph put in place later wants beside its first inputs. */
   private standing: Record<string, Tensor> = {};
@@ -113,8 +118,10 @@ export class Session {
         return (await this.session.run({ ...this.standing, ...feeds }, fetches)) as Record<string, Tensor>;
       } catch (error) {
         const known = toLabError(error, 'internal', 'The model could not run');
-        if (known.code === 'device-lost') this.lostBecause = known;
-        throw known;
+        if (known.code === 'device-lost') this.lostBecause ??= known;
+        // what runs on a device that is lost fails with words about a buffer, a moment before the device says why
+        else if (this.lost) await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, WORD_WITHIN_MS))]);
+        throw this.lostBecause ?? known;
       }
     });
   }
@@ -138,7 +145,8 @@ export class Session {
 
   private async watchDevice(own: GPUDevice | null): Promise<void> {
     const device = own ?? ((await this.runtime.ort.env.webgpu.device) as GPUDevice | undefined);
-    device?.lost
+    if (!device) return;
+    this.lost = device.lost
       .then((info) => {
         if (this.disposed) return;
         this.lostBecause = new LabError(

@@ -5,12 +5,12 @@ export interface TableLike {
 }
 
 /**
- * Numbers stand unrounded; null and NaN are empty. Texts that a spreadsheet would run as a formula get an apostrophe in front
+ * Numbers stand unrounded, NaN and the infinities by their names; what is not there (null) is empty. Texts that a spreadsheet would run as a formula get an apostrophe in front
  * (a lone sign, which many tokens are, stays as it is).
  */
 function field(c: string | number | null): string {
   if (c === null) return '';
-  if (typeof c === 'number') return Number.isFinite(c) ? String(c) : Number.isNaN(c) ? '' : c > 0 ? 'inf' : '-inf';
+  if (typeof c === 'number') return String(c);
   const s = c.length > 1 && /^[=+\-@\t\r]/.test(c) ? `'${c}` : c;
   return /[",\n\r]/.test(s) || s !== s.trim() ? `"${s.replace(/"/g, '""')}"` : s;
 }

@@ -1,13 +1,14 @@
 /** What a record gives away: the link that asks the same again, and files of several kinds. Pure. */
+import { groupRelevance, mrd, MRD_THRESHOLD } from '../probe/phases';
 import { layerCosine, norms } from '../probe/similarity';
-import type { Ask, Probe, TokenGroup } from '../types';
+import { GROUPS, type Ask, type Probe, type TokenGroup } from '../types';
 import { toCsv } from './csv';
 import { tokensHash } from './hash';
 import type { LinkAsk, ProbeLink } from './link';
 import { sketchProbe } from './provenance';
 import { makeRecord, packRecord, splitRecord, type LabRecord, type RecordedRun } from './record';
 import { writeSafetensors } from './safetensors';
-import { setRows } from './sets';
+import { mrdName, setRows } from './sets';
 
 /** One run by itself, or a whole record: either can be linked to and saved. */
 export type Recordable = Probe | LabRecord;
@@ -57,7 +58,7 @@ export function linkOfRecord(record: LabRecord): ProbeLink {
 }
 
 export const EXPORTS = ['zip', 'json', 'safetensors', 'csv'] as const;
-/** `zip`: the record as the lab opens it again; `json` and `safetensors`: its two parts; `csv`: its curves and its sets' means, one number a row. */
+/** `zip`: the record as the lab opens it again; `json` and `safetensors`: its two parts; `csv`: its curves, its maps and sweeps, and its sets' means, one number a row. */
 export type ExportFormat = (typeof EXPORTS)[number];
 
 export interface Exported {
@@ -69,7 +70,7 @@ export interface Exported {
 /** @param options.states false leaves the raw states of all positions out; group means stay */
 export function exportRecord(record: LabRecord, format: ExportFormat, options: { states?: boolean } = {}): Exported {
   if (format === 'zip') return { name: 'passage-record.zip', type: 'application/zip', bytes: packRecord(record, options) };
-  if (format === 'csv') return { name: 'passage-curves.csv', type: 'text/csv', bytes: new TextEncoder().encode(toCsv({ columns: [...COLUMNS], rows: [...record.runs.flatMap(rowsOf), ...(record.sets ?? []).flatMap(setRows)] })) };
+  if (format === 'csv') return { name: 'passage-curves.csv', type: 'text/csv', bytes: new TextEncoder().encode(toCsv({ columns: [...COLUMNS], rows: csvRows(record) })) };
   const { json, arrays } = splitRecord(record, options);
   if (format === 'json') return { name: 'record.json', type: 'application/json', bytes: new TextEncoder().encode(JSON.stringify(json, null, 1)) };
   return { name: 'arrays.safetensors', type: 'application/octet-stream', bytes: writeSafetensors(arrays) };
@@ -77,11 +78,20 @@ export function exportRecord(record: LabRecord, format: ExportFormat, options: {
 
 const COLUMNS = ['slot', 'model', 'passage in', 'question in', 'layer', 'measure', 'of', 'value'] as const;
 
-/** The curves of one run in long form, so that any program can pivot them. Not finite is empty. */
-function rowsOf({ slot, probe }: RecordedRun): (string | number | null)[][] {
-  const head = [slot, probe.provenance.model, probe.ask.contextLanguage ?? '', probe.ask.questionLanguage ?? ''];
-  const rows: (string | number | null)[][] = [];
-  const add = (layer: number, measure: string, of: string, value: number): void => void rows.push([...head, layer, measure, of, Number.isFinite(value) ? value : null]);
+type Row = (string | number | null)[];
+
+/** Everything a record has by layer, in long form, so that any program can pivot it. Numbers stand as they are, NaN too; what was not run has no row. */
+function csvRows({ runs, sets = [], view }: LabRecord): Row[] {
+  return [...runs.flatMap((run) => [...runRows(run), ...relevanceRows(run, view.threshold), ...patchRows(run)]), ...sets.flatMap((set) => setRows(set, view.threshold))];
+}
+
+const headOf = ({ slot, probe }: RecordedRun): Row => [slot, probe.provenance.model, probe.ask.contextLanguage ?? '', probe.ask.questionLanguage ?? ''];
+
+function runRows(run: RecordedRun): Row[] {
+  const { probe } = run;
+  const head = headOf(run);
+  const rows: Row[] = [];
+  const add = (layer: number, measure: string, of: string, value: number): void => void rows.push([...head, layer, measure, of, value]);
   const each = (measure: string, of: string, values: ArrayLike<number>): void => probe.layers.forEach((layer, i) => add(layer, measure, of, values[i]));
   for (const [group, mean] of Object.entries(probe.means) as [TokenGroup, Float32Array][]) each('norm of the mean state', group, norms(mean, probe.dim));
   const { readout, answerSpan } = probe.means;
@@ -95,5 +105,47 @@ function rowsOf({ slot, probe }: RecordedRun): (string | number | null)[][] {
       add(cell.layer, 'lens: rank of a followed token, 0 = top', `${at}: “${f.text}”`, f.rank);
     }
   }
+  return rows;
+}
+
+/** One map: its groups, summed with sign, then its tokens, by layer, and how deep each goes by the threshold on show. An unknown depth has an empty value. */
+function relevanceRows(run: RecordedRun, chosen: number | undefined): Row[] {
+  const map = run.relevance;
+  if (!map) return [];
+  const { values, rows: layers } = map;
+  const tokens = run.probe.tokens.slice(0, values.length / layers);
+  const threshold = chosen ?? (map.threshold || MRD_THRESHOLD);
+  const head = headOf(run);
+  const rows: Row[] = [];
+  const add = (of: string, curve: Float64Array): void => {
+    curve.forEach((value, layer) => rows.push([...head, layer, `relevance, ${map.rule}`, of, value]));
+    rows.push([...head, null, `relevance, ${map.rule}: ${mrdName(threshold)}`, of, mrd(curve, threshold)]);
+  };
+  for (const group of GROUPS) {
+    const curve = groupRelevance(values, tokens, group);
+    if (curve) add(group, curve);
+  }
+  tokens.forEach(({ text }, i) => add(`token ${i}: “${text}”`, Float64Array.from({ length: layers }, (_, l) => values[l * tokens.length + i])));
+  return rows;
+}
+
+/** One sweep: effect by group and layer, and of a whole one what lies behind it. */
+function patchRows(run: RecordedRun): Row[] {
+  const { patch } = run;
+  if (!patch) return [];
+  const { groups, layers, effects, sweep } = patch;
+  const head = headOf(run);
+  const rows: Row[] = [];
+  groups.forEach((group, g) =>
+    layers.forEach((layer, k) => {
+      const cell = g * layers.length + k;
+      if (sweep && !sweep.done[cell]) return;
+      const of = sweep ? `${group}, met by “${sweep.match[g]}”` : group;
+      rows.push([...head, layer, 'patching effect', of, effects[cell]]);
+      if (!sweep) return;
+      rows.push([...head, layer, `patching: logit of “${sweep.a.text}” minus logit of “${sweep.b.text}”`, of, sweep.differences[cell]]);
+      rows.push([...head, layer, `patching: begins with “${sweep.a.text}” only once patched`, of, sweep.flips[cell]]);
+    }),
+  );
   return rows;
 }

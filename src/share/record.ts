@@ -6,7 +6,7 @@
  * `{ "$number": "NaN" | "Infinity" | "-Infinity" }`. Fields may be added within a version; readers pass over what they do not know.
  */
 import { strFromU8, strToU8, unzipSync, zipSync } from 'fflate';
-import type { Match, Reading } from '../probe/patching';
+import type { Landing, Match, PatchGroup, Reading } from '../probe/patching';
 import type { Basis } from '../probe/projection';
 import type { RelevanceTarget } from '../probe/relevance';
 import type { Ask, Language, Probe, TokenGroup } from '../types';
@@ -42,7 +42,7 @@ export interface RecordedRelevance {
 export interface RecordedPatch {
   /** What was the clean run, in words. */
   clean: string;
-  groups: TokenGroup[];
+  groups: PatchGroup[];
   layers: number[];
   /** Recovered share [groups, layers]. */
   effects: Float32Array;
@@ -61,6 +61,8 @@ export interface RecordedPatch {
     flips: Uint8Array;
     done: Uint8Array;
     ms: number;
+    /** Since 0.1: where the positions of the group 'positions' came from. */
+    positions?: Landing[] | null;
   };
 }
 export interface RecordedRun {

@@ -1,6 +1,5 @@
 /** Relevance and patching over many items as part of a record: what is kept, whether it fits together, and its means as rows of a table. Pure. */
-import { telling, type PatchSet } from '../probe/patch-set';
-import { patchCurves } from '../probe/patching';
+import { patchSummary, telling, type PatchSet } from '../probe/patch-set';
 import { MRD_THRESHOLD } from '../probe/phases';
 import { summary, type RelevanceSet } from '../probe/relevance-set';
 
@@ -23,44 +22,52 @@ export function setFault({ set }: RecordedSet): string | null {
 }
 
 type Cell = string | number | null;
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 /** The languages of a set, where all its items have one and the same. */
 const only = (values: (string | undefined)[]): string => (new Set(values).size === 1 ? (values[0] ?? '') : '');
 
-/** Slot, model, passage in, question in, layer, measure, of what, value: as the curves of one run. */
-export function setRows({ slot, set }: RecordedSet): Cell[][] {
-  const items = set.kind === 'patch-set' ? telling(set.items) : set.items;
-  const languages = [only(items.map((i) => i.ask.contextLanguage)), only(items.map((i) => i.ask.questionLanguage))];
-  const n = `over ${items.length} item${items.length === 1 ? '' : 's'}`;
+/**
+ * Slot, model, passage in, question in, layer, measure, of what, value: as the curves of one run. Numbers stand as they are: a mean of
+ * nothing is NaN.
+ * @param threshold of MRD, as the reader chose it
+ */
+export function setRows({ slot, set }: RecordedSet, threshold = MRD_THRESHOLD): Cell[][] {
   const rows: Cell[][] = [];
-  const add = (layer: number | null, measure: string, of: string, value: number, asked: Cell[] = languages): void => void rows.push([slot, set.provenance?.model ?? '', ...asked, layer, measure, of, finite(value)]);
+  const told = set.kind === 'patch-set' ? telling(set.items) : set.items;
+  const languages = [only(told.map((i) => i.ask.contextLanguage)), only(told.map((i) => i.ask.questionLanguage))];
+  const n = `over ${told.length} item${told.length === 1 ? '' : 's'}`;
+  const add = (layer: number | null, measure: string, of: string, value: number, asked: Cell[] = languages): void => void rows.push([slot, set.provenance?.model ?? '', ...asked, layer, measure, of, value]);
   if (set.kind === 'patch-set') {
-    for (const { group, mean, sd, flips, flippable } of patchCurves(telling(set.items)))
+    for (const { group, met, mean, sd, flips, flippable } of patchSummary(set).curves) {
+      for (const [match, items] of Object.entries(met)) add(null, `patching ${n}: groups met by “${match}”`, group, items);
       set.layers.forEach((layer, k) => {
         add(layer, `patching effect ${n}: mean`, group, mean[k]);
         add(layer, `patching effect ${n}: sd`, group, sd[k]);
         add(layer, `patching ${n}: flips`, group, flips[k]);
         add(layer, `patching ${n}: runs that could flip`, group, flippable[k]);
       });
+    }
     return rows;
   }
-  const { curves, shares, all, byLanguage } = summary(set);
+  const { curves, shares, all, byLanguage } = summary(set, threshold);
   for (const [measure, list] of [['relevance', curves], ['share of a group’s relevance', shares]] as const)
     for (const { group, mean, sd } of list)
       mean.forEach((value, layer) => {
         add(layer, `${measure} ${n}: mean`, group, value);
         add(layer, `${measure} ${n}: sd`, group, sd[layer]);
       });
-  const mrd = `MRD at ${MRD_THRESHOLD * 100} %, in layers`;
+  const depth = mrdName(threshold);
   const ofAll = { ...all, contextLanguage: languages[0], questionLanguage: languages[1] };
   for (const { question, answer, stability, contextLanguage, questionLanguage } of byLanguage.length > 1 ? [ofAll, ...byLanguage] : [ofAll]) {
     const asked = [contextLanguage, questionLanguage];
     for (const [group, { mean, sd }] of [['question', question], ['answerSpan', answer]] as const) {
-      add(null, `${mrd}: mean`, group, mean, asked);
-      add(null, `${mrd}: sd`, group, sd, asked);
+      add(null, `${depth}: mean`, group, mean, asked);
+      add(null, `${depth}: sd`, group, sd, asked);
     }
     add(null, 'phasing stability', '', stability.stability, asked);
     add(null, 'question before answer span, share of items', '', stability.ordered, asked);
   }
   return rows;
 }
+
+/** What a row with a depth is called. */
+export const mrdName = (threshold: number): string => `MRD at ${Math.round(threshold * 1000) / 10} %, in layers`;

@@ -31,11 +31,17 @@ export function summarisePatching(sweep: Pick<SweepResult, 'layers' | 'groups' |
     other,
     contrast,
     layers: [...sweep.layers],
-    groups: sweep.groups.map(({ group, match }, g) => ({
-      group,
-      match,
-      effects: Array.from(sweep.effects.subarray(g * n, (g + 1) * n), (e) => (Number.isFinite(e) ? Math.round(e * 1e4) / 1e4 : null)),
-      flips: sweep.layers.filter((_, k) => sweep.flips[g * n + k] === 1),
-    })),
+    groups: sweep.groups.flatMap(({ group, match }, g) =>
+      group === 'positions'
+        ? []
+        : [
+            {
+              group,
+              match,
+              effects: Array.from(sweep.effects.subarray(g * n, (g + 1) * n), (e) => (Number.isFinite(e) ? Math.round(e * 1e4) / 1e4 : null)),
+              flips: sweep.layers.filter((_, k) => sweep.flips[g * n + k] === 1),
+            },
+          ],
+    ),
   };
 }

@@ -47,6 +47,8 @@ interface Swept {
   differences: number[];
   effects: number[];
   whole: number[] | null;
+  apart: number[] | null;
+  positions: Patching['positions'];
   done: number[];
   clean: Patching['clean'];
   corrupted: Patching['corrupted'];
@@ -60,8 +62,8 @@ async function patch(visit: Visit, ask: Ask, options: PatchOptions): Promise<Swe
       const runs: [number, number | null][] = [];
       try {
         const p = await (window as unknown as { own: LabClient }).own.patch(ask, { ...options, onProgress: (s: Progress) => void runs.push([s.done, s.total]) });
-        const { layers, groups, clean, corrupted, contrast } = p;
-        return { layers, groups, clean, corrupted, contrast, runs, differences: [...p.differences], effects: [...p.effects], done: [...p.done], whole: p.whole ? [...p.whole.differences] : null };
+        const { layers, groups, clean, corrupted, contrast, positions } = p;
+        return { layers, groups, clean, corrupted, contrast, positions, runs, apart: p.whole ? [...p.whole.apart] : null, differences: [...p.differences], effects: [...p.effects], done: [...p.done], whole: p.whole ? [...p.whole.differences] : null };
       } catch (e) {
         const { code, message } = e as Failure;
         return { code, message };
@@ -140,6 +142,9 @@ describe('the bundled model on WASM', () => {
     expect(await relevance(visit, ask, { target: { kind: 'generated', index: 400 } })).toMatchObject({ code: 'bad-input', message: expect.stringContaining('400') });
     expect(await relevance(visit, ask, { threshold: 0 })).toMatchObject({ code: 'bad-input' });
     expect(await patch(visit, ask, { clean: twin, layers: [99] })).toMatchObject({ code: 'bad-input' });
+    expect(await patch(visit, ask, { clean: twin, positions: [3, 9999] })).toMatchObject({ code: 'bad-input', message: expect.stringContaining('no position 9999') });
+    expect(await patch(visit, ask, { clean: twin, position: [3] } as PatchOptions)).toMatchObject({ code: 'bad-input', message: 'lab.patch has no option “position”.' });
+    expect(await relevance(visit, ask, { rules: 'gradient' } as RelevanceOptions)).toMatchObject({ code: 'bad-input', message: 'lab.relevance has no option “rules”.' });
     const text = 'The river flows through the town. '.repeat(3000);
     expect(await relevance(visit, { context: text, question: 'Which?' })).toMatchObject({ code: 'too-long' });
   });
@@ -162,12 +167,36 @@ describe('the bundled model on WASM', () => {
     expect(swept.groups.map((g) => g.group)).toEqual(['question', 'answerSpan', 'readout']);
     expect(swept.whole).toHaveLength(swept.layers.length);
     for (const d of swept.whole as number[]) expect(Math.abs(d - swept.clean.difference)).toBeLessThanOrEqual(1e-4);
+    // not the two that are compared alone: every token's logit
+    expect(swept.apart).toHaveLength(swept.layers.length);
+    for (const distance of swept.apart as number[]) expect(distance).toBeLessThanOrEqual(1e-4);
     // the readout at the last layer is all that the answer hangs on
     const n = swept.layers.length;
     expect(swept.effects[3 * n - 1]).toBe(1);
     const last = swept.runs[swept.runs.length - 1];
     expect(last[0]).toBe(last[1]);
     for (let i = 1; i < swept.runs.length; i++) expect(swept.runs[i][0]).toBeGreaterThanOrEqual(swept.runs[i - 1][0]);
+  });
+
+  test('positions are patched as they are named: instead of the groups, or beside them', async () => {
+    const tokens = await visit.page.evaluate(async ({ ask, twin }) => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      return (await Promise.all([lab.prompt(ask), lab.prompt(twin)])).map((p) => p.tokens.map((t) => t.group));
+    }, { ask, twin });
+    const at = (side: number) => tokens[side].flatMap((group, i) => (group === 'question' ? [i] : []));
+    const n = tokens[0].length;
+    const layers = [0, 3, 8];
+    const groups = good(await patch(visit, ask, { clean: twin, layers, groups: ['question'], match: 'last' }));
+    const [to, from] = [at(0).at(-1) as number, at(1).at(-1) as number];
+    const alone = good(await patch(visit, ask, { clean: twin, layers, positions: [{ to, from }] }));
+    expect(alone.groups).toEqual([{ group: 'positions', match: 'each' }]);
+    expect(alone.positions).toEqual([{ to, from: [from] }]);
+    expect(alone.effects).toEqual(groups.effects);
+    // the prompt's last position, of the same place in both, is the readout
+    const beside = good(await patch(visit, ask, { clean: twin, layers, groups: ['readout'], positions: [n - 1] }));
+    expect(beside.groups.map((g) => g.group)).toEqual(['readout', 'positions']);
+    expect(beside.effects.slice(3)).toEqual(beside.effects.slice(0, 3));
+    expect(beside.effects[2]).toBe(1);
   });
 
   test('a sweep ends when it is cancelled', async () => {
@@ -231,7 +260,7 @@ describe('sets on the bundled model', () => {
       const items = (await lab.items('world')).filter((item) => item.tags?.[0] === 'held-out-facts').slice(0, 4);
       const pairs = await lab.pairs(items, { set: 'world', contextLanguage: 'en', questionLanguage: 'de', cleanLanguage: 'en' });
       const set = await lab.patchSet(pairs, { layers: [0, 8], groups: ['readout'] });
-      const [curve] = await lab.summarise(set);
+      const { curves: [curve] } = await lab.summarise(set);
       return { pairs: pairs.map((p) => [p.ask.questionLanguage, p.clean.questionLanguage]), effects: set.items.map((i) => [...i.effects]), mean: [...curve.mean], flips: [...curve.flips], flippable: [...curve.flippable], stopped: set.stopped };
     });
     expect(seen.stopped).toBeNull();
@@ -260,15 +289,54 @@ describe('sets on the bundled model', () => {
       const part = await lab.patch(ask, { clean, partial: true, signal: stop.signal, onProgress: (p) => p.phase === 'run' && p.done > 4 && stop.abort() });
       const rest: number[] = [];
       const finished = await lab.patch(ask, { clean, resume: part, onProgress: (p) => void rest.push(p.done) });
-      const other = await lab.patch(ask, { clean, layers: [1], resume: part }).catch((e: Failure) => e.code);
-      return { stopped: part.stopped, done: [...part.done], whole: [...whole.differences], finished: [...finished.differences], end: finished.stopped, other };
+      const refused = (given: Ask, options: PatchOptions) => lab.patch(given, { resume: part, ...options }).then(() => 'accepted', (e: Failure) => `${e.code}: ${e.message}`);
+      const others = [
+        await refused(ask, { clean, layers: [1] }),
+        await refused(ask, { clean, groups: ['readout'] }),
+        await refused(ask, { clean, match: 'mean' }),
+        await refused(ask, { clean, positions: [2], groups: ['question', 'answerSpan', 'readout'] }),
+        // the same answers by other prompts, and the same prompts to another model
+        await refused({ ...ask, prompt: { shots: 1 } }, { clean }),
+        await refused(ask, { clean: { ...clean, prompt: { shots: 1 } } }),
+        await refused(ask, { clean, resume: { ...part, provenance: { ...part.provenance, model: 'bundled:passage-base' } } }),
+      ];
+      return { stopped: part.stopped, done: [...part.done], whole: [...whole.differences], finished: [...finished.differences], end: finished.stopped, others };
     });
     expect(seen.stopped?.code).toBe('cancelled');
     expect(seen.done).toContain(0);
     expect(seen.done).toContain(1);
     expect(seen.finished).toEqual(seen.whole);
     expect(seen.end).toBeNull();
-    expect(seen.other).toBe('bad-input');
+    for (const other of seen.others.slice(0, 4)) expect(other).toMatch(/^bad-input: .*other layers, groups or positions/);
+    for (const other of seen.others.slice(4, 6)) expect(other).toMatch(/^bad-input: .*another question or another clean run/);
+    expect(seen.others[6]).toMatch(/^bad-input: .*another model/);
+  });
+
+  test('a sweep whose worker is killed keeps its finished cells, and goes on with them in a new one', async () => {
+    const seen = await visit.page.evaluate(async () => {
+      const lab = (window as unknown as { own: LabClient }).own;
+      const items = await lab.items('world');
+      const [{ ask, clean }] = await lab.pairs(items.slice(0, 4), { set: 'world', contextLanguage: 'en', questionLanguage: 'th' });
+      const whole = await lab.patch(ask, { clean });
+      const count = (p: Patching) => p.done.reduce((sum, d) => sum + d, 0);
+      let told = 0;
+      const onPart = (soFar: Patching) => {
+        told = count(soFar);
+        if (told === 11) lab.terminate();
+      };
+      const strict = await lab.patch(ask, { clean, onPart }).catch((e: Failure) => e.code);
+      const part = await lab.patch(ask, { clean, partial: true, onPart });
+      // lost again before a new cell is there: what was brought along is still there
+      const again = await lab.patch(ask, { clean, partial: true, resume: part, onProgress: () => lab.terminate() });
+      const finished = await lab.patch(ask, { clean, partial: true, resume: again });
+      return { strict, told, stopped: part.stopped, cells: [count(part), count(again), count(finished)], same: [...part.differences].filter((d, i) => part.done[i] && d !== whole.differences[i]), whole: [...whole.differences], finished: [...finished.differences], end: finished.stopped };
+    });
+    expect(seen.strict).toBe('worker-lost');
+    expect(seen.stopped?.code).toBe('worker-lost');
+    expect(seen.cells).toEqual([11, 11, seen.whole.length]);
+    expect(seen.same).toEqual([]);
+    expect(seen.finished).toEqual(seen.whole);
+    expect(seen.end).toBeNull();
   });
 });
 
@@ -375,6 +443,53 @@ test('a small model on WebGPU: the same laws', async () => {
     const own = good(await patch(visit, ask, { clean: ask }));
     expect(own.groups.map((g) => g.group)).toEqual(['question', 'answerSpan', 'readout']);
     expect(own.effects).toEqual(Array(3 * own.layers.length).fill(0));
+    // all positions at one layer: the other run, in every logit
+    const other = good(await patch(visit, ask, { clean: { ...ask, question: 'Which river!' }, groups: ['readout'], whole: true }));
+    expect(other.apart).toHaveLength(other.layers.length);
+    for (const distance of other.apart as number[]) expect(distance).toBeLessThanOrEqual(1e-4);
+  } finally {
+    await visit.close();
+  }
+});
+
+test('a sweep that loses its graphics device keeps its cells, and goes on in a model loaded anew', async () => {
+  const visit = await visitLab(browser, served.url);
+  try {
+    const ask: Ask = { context: 'The Elbe flows through Dresden.', question: 'Which river?', answer: { text: 'Elbe', start: 4 } };
+    await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.capabilities());
+    // the youngest worker whose script is the lab's, before it has asked for a device
+    const worker = visit.page.workers().filter((w) => w.url().includes('lab.worker')).at(-1);
+    await worker?.evaluate(() => {
+      const { requestDevice } = GPUAdapter.prototype;
+      GPUAdapter.prototype.requestDevice = async function (...args) {
+        const device = await requestDevice.apply(this, args);
+        new BroadcastChannel('lose the device').onmessage = () => device.destroy();
+        return device;
+      };
+    });
+    const seen = await visit.page.evaluate(
+      async ({ ask, host }) => {
+        const lab = (window as unknown as { own: LabClient }).own;
+        await lab.load({ id: 'tiny/llama', host, dtype: 'fp32' }, { device: 'webgpu' });
+        const options: PatchOptions = { clean: { ...ask, question: 'Which town?' }, groups: ['template', 'context', 'answerSpan', 'question', 'readout'] };
+        const channel = new BroadcastChannel('lose the device');
+        const onPart = (soFar: Patching) => soFar.done.includes(1) && channel.postMessage(null);
+        const part = await lab.patch(ask, { ...options, partial: true, onPart });
+        // a dead device stays dead until the model is loaded anew
+        const dead = await lab.patch(ask, options).then(() => 'ran', (e: Failure) => e.code);
+        const finished = await lab.patch(ask, { ...options, resume: part });
+        const whole = await lab.patch(ask, options);
+        return { stopped: part.stopped, done: [...part.done], dead, whole: [...whole.differences], finished: [...finished.differences], end: finished.stopped, device: finished.provenance.device };
+      },
+      { ask, host: `${served.origin}/mirror` },
+    );
+    expect(seen.stopped?.code).toBe('device-lost');
+    expect(seen.done).toContain(1);
+    expect(seen.done).toContain(0);
+    expect(seen.dead).toBe('device-lost');
+    expect(seen.finished).toEqual(seen.whole);
+    expect(seen.end).toBeNull();
+    expect(seen.device).toBe('webgpu');
   } finally {
     await visit.close();
   }

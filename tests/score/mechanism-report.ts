@@ -1,5 +1,5 @@
 /** What docs/mechanism.md says of the figures: tables and, by criteria that are written beside them, whether they show two phases. Pure. */
-import type { PatchCurve } from '../../src/probe/patching';
+import type { PatchCurve, PatchGroup } from '../../src/probe/patching';
 import type { CellStability, DepthSpread, GroupCurve } from '../../src/probe/relevance-set';
 import type { TokenGroup } from '../../src/types';
 
@@ -27,7 +27,7 @@ export interface Measured {
 
 const f = (v: number, digits = 2): string => (Number.isFinite(v) ? v.toFixed(digits) : 'not finite');
 const pm = (mean: number, sd: number, digits = 2): string => `${f(mean, digits)} ± ${f(sd, digits)}`;
-const NAMES: Partial<Record<TokenGroup, string>> = { question: 'question', answerSpan: 'answer span', readout: 'readout', context: 'rest of the context', template: 'template' };
+const NAMES: Partial<Record<PatchGroup, string>> = { question: 'question', answerSpan: 'answer span', readout: 'readout', context: 'rest of the context', template: 'template' };
 
 export function table(head: string[], rows: string[][]): string[] {
   return [`| ${head.join(' | ')} |`, `|${head.map(() => '---|').join('')}`, ...rows.map((r) => `| ${r.join(' | ')} |`), ''];

@@ -76,10 +76,8 @@ async function measure(model: string, title: string): Promise<Measured> {
             all.push(...set.items);
             say(`patched ${all.length} of ${list.length}, clean question in ${clean === 'en' ? 'English' : 'the same language'}`);
           }
-          // a share of next to nothing is no share: runs whose clean and corrupted differences hardly differ are left out
-          const told = all.filter((i) => i.contrast === 'answers' && Math.abs(i.clean.difference - i.corrupted.difference) >= 0.5);
-          const curves = await own.summarise({ kind: 'patch-set', items: told } as unknown as PatchSet);
-          return { pairs: told.length, curves: curves.map((c) => ({ ...c, mean: [...c.mean], sd: [...c.sd], n: [...c.n], flips: [...c.flips], flippable: [...c.flippable] })) };
+          const { pairs, curves } = await own.summarise({ kind: 'patch-set', items: all } as unknown as PatchSet);
+          return { pairs, curves: curves.map((c) => ({ ...c, mean: [...c.mean], sd: [...c.sd], n: [...c.n], flips: [...c.flips], flippable: [...c.flippable] })) };
         },
         { list: list.map(({ item, language }) => ({ id: item.id, language })), clean, prompt: PROMPT },
       ) as Promise<Measured['patch']>;
@@ -133,7 +131,8 @@ function page(models: Measured[]): string[] {
     '',
     'Clean and corrupted run share the passage and differ in the question. Effect: recovered share of the logit difference between the first tokens',
     'of the two answers; 0 is nothing, 1 as if the clean question had been asked. Groups meet by their means. Pairs whose answers begin alike, or whose two',
-    'runs differ by less than half a logit, are left out. Flips: runs that begin with the clean answer’s token only once patched, of those that did not before.',
+    'runs differ by less than half a logit, are left out. Flips: runs that begin with the clean answer’s token only once patched, of those whose clean run',
+    'begins with it and that did not before.',
     '',
     ...each('question swapped, one language', (m) => [`${m.patch.pairs} pairs.`, '', ...patchTable(m.patch, m.layers)]),
     ...each('clean question in English', (m) => [`${m.across.pairs} pairs: the English question’s states in the run of another question in another language.`, '', ...patchTable(m.across, m.layers)]),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as ort from 'onnxruntime-web/wasm';
 import { prepareModel } from '../../src/onnx';
 import { sweep, type PatchDecoder, type SweepStopped } from '../../src/probe/patch-sweep';
-import { bestLayers, effect, landingState, patchCurves, planGroup, planSweep, readDifference, sameLogits, type PatchSide } from '../../src/probe/patching';
+import { bestLayers, effect, landingState, landingsOf, patchCurves, planGroup, planSweep, readDifference, sameLogits, type PatchSide } from '../../src/probe/patching';
 import { checkMap, groupProfiles, longestFor, planTarget, relevanceBytes, scaledByLayer, tokenProfile, type RelevanceMap } from '../../src/probe/relevance';
 import type { TokenGroup } from '../../src/types';
 import { fixture, open } from './onnx-fixtures';
@@ -59,6 +59,19 @@ describe('patching plans', () => {
     const plan = planSweep({ clean, corrupted, groups: ['question', 'answerSpan', 'readout'], layers: [0, 1], a: 1, b: 2 });
     expect(plan.absent).toEqual(['answerSpan']);
     expect(plan.groups.map((g) => g.group)).toEqual(['question', 'readout']);
+  });
+  it('takes positions one by one, of the same place or another, as a group of their own; what is not there is named', () => {
+    const made = landingsOf([4, { to: 2, from: 3 }, { to: 0, from: [0, 1] }], 5, 6);
+    if ('problem' in made) throw new Error(made.problem);
+    expect(made.landings).toEqual([{ to: 4, from: [4] }, { to: 2, from: [3] }, { to: 0, from: [0, 1] }]);
+    const plan = planSweep({ clean, corrupted, groups: ['readout'], positions: made.landings, layers: [1], a: 1, b: 2 });
+    expect(plan.groups.map(({ group, match, start }) => [group, match, start])).toEqual([['readout', 'each', 5], ['positions', 'mean', 0]]);
+    expect(planSweep({ clean, corrupted, groups: [], positions: [{ to: 3, from: [2] }], layers: [1], a: 1, b: 2 }).groups).toMatchObject([{ group: 'positions', match: 'each', start: 3 }]);
+    const problems = ([[], [6], [5], [-1], [1.5], [{ to: 1, from: [] }], [{ to: 0, from: 9 }], [2, { to: 2, from: 1 }]] as Parameters<typeof landingsOf>[0][]).map((wish) => landingsOf(wish, 5, 6));
+    expect(problems.map((p) => ('problem' in p ? p.problem : 'none'))).toEqual([
+      'The list of positions is empty.', 'The asked run has no position 6: it has 6 tokens.', 'The clean run has no position 5: it has 5 tokens.', 'The asked run has no position -1: it has 6 tokens.',
+      'The asked run has no position 1.5: it has 6 tokens.', 'No state is named that goes onto position 1.', 'The clean run has no position 9: it has 5 tokens.', 'A position is named twice.',
+    ]);
   });
   it('averages states, and shares only what there is', () => {
     const states = Float32Array.of(1, 2, 3, 4, /* layer 1 */ 5, 6, 7, 8);
@@ -130,7 +143,13 @@ describe.each(['llama/model', 'smollm-optimum/model'])('a sweep on %s', (name) =
 
     // All positions at one layer: the other run.
     const all = ids.map((): TokenGroup => 'context');
-    const whole = await sweep(d, planSweep({ clean: side(ids, all), corrupted: side(other, all), groups: ['context'], layers, a, b }));
+    const far: number[] = [];
+    const onLogits = (k: number, patched: Float32Array, clean: Float32Array): void => {
+      far[k] = Math.max(...patched.map((v, i) => Math.abs(v - clean[i])));
+    };
+    const whole = await sweep(d, planSweep({ clean: side(ids, all), corrupted: side(other, all), groups: ['context'], layers, a, b }), { onLogits });
+    expect(far).toHaveLength(layers.length);
+    for (const distance of far) expect(distance).toBeLessThanOrEqual(1e-4);
     for (const value of whole.effects) expect(Math.abs(value - 1)).toBeLessThan(1e-4);
     expect([...whole.flips].every((f) => f === (whole.corrupted.top === a ? 0 : 1))).toBe(true);
 
@@ -149,9 +168,17 @@ describe.each(['llama/model', 'smollm-optimum/model'])('a sweep on %s', (name) =
     expect(kept.effects[at]).toBeCloseTo(0, 3);
     expect(kept.effects[0]).toBeCloseTo(1, 3);
     expect(bestLayers(kept).map((x) => x.group)).toEqual(['question', 'readout']);
-    const curve = patchCurves([kept, kept])[0];
+    const curve = patchCurves([{ ...kept, a: { id: a } }, { ...kept, a: { id: a } }])[0];
     expect(curve.n[0]).toBe(2);
     expect(curve.sd[0]).toBe(0);
+    expect(curve.met).toEqual({ each: 2 });
+
+    // The question's positions named one by one are the question.
+    const named = landingsOf(ids.flatMap((_, i) => (groups[i] === 'question' ? [i] : [])), n, n);
+    if ('problem' in named) throw new Error(named.problem);
+    const byPosition = await sweep(d, planSweep({ clean: side(ids, groups), corrupted: side(other, groups), groups: [], positions: named.landings, layers, a, b }));
+    expect(byPosition.groups).toEqual([{ group: 'positions', match: 'each' }]);
+    expect([...byPosition.effects]).toEqual([...kept.effects.subarray(0, layers.length)]);
 
     // Stopped half-way: what was done is kept, and the rest can follow.
     const stop = new AbortController();

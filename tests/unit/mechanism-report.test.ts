@@ -7,7 +7,7 @@ const depth = (question: number, answer: number, ordered: number): Measured['all
   answer: { mean: answer, sd: 1, n: 9 },
   stability: { stability: 0.8, sdQuestion: 0.1, sdAnswer: 0.1, meanQuestion: question / 4, meanAnswer: answer / 4, ordered, n: 9, missing: 0 },
 });
-const curve = (group: 'question' | 'readout', mean: number[]) => ({ group, mean, sd: mean, n: mean, flips: mean, flippable: mean });
+const curve = (group: 'question' | 'readout', mean: number[]) => ({ group, met: {}, mean, sd: mean, n: mean, flips: mean, flippable: mean });
 const made = (all: Measured['all'], question: number[], readout: number[], pairs = 9): Measured => ({
   title: 'M', layers: 4, items: 9, missed: 0, notFinite: 0, exact: 1, curves: [], shares: [], all, byLanguage: [], gold: all,
   patch: { pairs, curves: [curve('question', question), curve('readout', readout)] }, across: { pairs: 0, curves: [] },

@@ -2,9 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Patching, Relevance } from '../../src/lab-mechanism';
 import { patchSet, relevanceSet, type SetLab } from '../../src/lab-sets';
-import { pairsOf, type PatchPair, type PatchSet } from '../../src/probe/patch-set';
+import { pairsOf, patchSummary, type PatchPair, type PatchSet } from '../../src/probe/patch-set';
 import { patchCurves } from '../../src/probe/patching';
-import { depthsOf, groupCurves, namedAsk, spread, stabilityByLanguage, summary, type RelevanceItem } from '../../src/probe/relevance-set';
+import { depthOf } from '../../src/probe/phases';
+import { depthsOf, groupCurves, meanDepth, namedAsk, spread, stabilityByLanguage, summary, type RelevanceItem } from '../../src/probe/relevance-set';
 import { LabError } from '../../src/runtime/errors';
 import type { Ask, Item, LoadedModel, Progress, Provenance } from '../../src/types';
 
@@ -46,6 +47,24 @@ describe('means over a set', () => {
     expect(s.notFinite).toEqual({ values: 1, items: 1 });
   });
 
+  it('says why a depth is not known, of one map and of many', () => {
+    expect([depthOf([0, 1, 3], 0.5), depthOf(null), depthOf([1, NaN]), depthOf([Infinity, 1]), depthOf([0, 0])]).toEqual([2, 'absent', 'not finite', 'not finite', 'no relevance']);
+    const broken = itemOf(1, 2, null);
+    broken.groups.question![2] = NaN;
+    const empty = itemOf(2, 2, 9);
+    expect(meanDepth([itemOf(0, 1, 3), broken, itemOf(3, 3, null)], 'question')).toEqual({ mean: 2, sd: 1, n: 2 });
+    expect(meanDepth([broken], 'question')).toBe('not finite');
+    expect(meanDepth([broken], 'answerSpan')).toBe('absent');
+    expect(meanDepth([broken, empty], 'answerSpan')).toBe('no relevance');
+  });
+
+  it('what a depth sums does not cancel over the items', () => {
+    const [plus, minus] = [itemOf(0, 2, null), itemOf(1, 2, null, undefined, -4)];
+    const of = (scale: 'item' | 'absolute') => [...groupCurves([plus, minus], scale)[0].mean];
+    expect(of('item')).toEqual([0, 0, 0, 0, 0]);
+    expect(of('absolute')).toEqual([0, 0, 1, 0, 0]);
+  });
+
   it('stability is by pair of languages, by the definition', () => {
     const items = [itemOf(0, 1, 3), itemOf(1, 3, 3), itemOf(2, 2, 4, askOf('x', 'en'))];
     const cells = stabilityByLanguage(items, 4);
@@ -58,15 +77,28 @@ describe('means over a set', () => {
   });
 
   it('flips are set against what could flip', () => {
-    const one = (flip: number, top: number) => ({
+    const one = (flip: number, top: number, clean = 7) => ({
       layers: [0, 1], groups: [{ group: 'readout' as const, match: 'each' as const }], absent: [], a: { id: 7 },
       effects: Float32Array.of(0, 1), differences: Float32Array.of(0, 1), flips: Uint8Array.of(0, flip), done: Uint8Array.of(1, 1),
-      clean: { difference: 1, top: 7 }, corrupted: { difference: -1, top },
+      clean: { difference: 1, top: clean }, corrupted: { difference: -1, top },
     });
-    const [curve] = patchCurves([one(1, 3), one(0, 7), one(0, 3)]);
+    // the last two cannot turn: their clean runs begin otherwise, and what turns them all the same is not the clean run's doing
+    const [curve] = patchCurves([one(1, 3), one(0, 7), one(0, 3), one(0, 3, 5), one(1, 3, 5)]);
     expect([...curve.flips]).toEqual([0, 1]);
     expect([...curve.flippable]).toEqual([2, 2]);
+    expect(curve.met).toEqual({ each: 5 });
   });
+});
+
+it('means of a set of sweeps are over the pairs that tell, wherever they are shown', () => {
+  const pair = (effect: number, match: 'each' | 'last', clean: number, contrast: 'answers' | 'runner-up' = 'answers') => ({
+    index: 0, ask: askOf('i'), cleanAsk: askOf('j'), a: { id: 7, text: 'a' }, b: { id: 3, text: 'b' }, contrast,
+    layers: [0], groups: [{ group: 'question' as const, match }], absent: [], effects: Float32Array.of(effect), differences: Float32Array.of(0), flips: Uint8Array.of(0), done: Uint8Array.of(1),
+    clean: { difference: clean, top: 7 }, corrupted: { difference: 0, top: 3 },
+  });
+  const { pairs, leftOut, curves } = patchSummary({ items: [pair(0.5, 'each', 3), pair(1, 'last', 3), pair(0, 'last', -3), pair(40, 'last', 0.1), pair(90, 'each', 5, 'runner-up')] });
+  expect([pairs, leftOut, curves[0].mean[0], curves[0].flippable[0]]).toEqual([3, 2, 0.5, 3]);
+  expect(curves[0].met).toEqual({ each: 1, last: 2 });
 });
 
 describe('pairs', () => {
@@ -136,7 +168,7 @@ describe('a set that is run', () => {
   it('a device lost half-way keeps what is finished; resuming asks only the rest, of a model loaded anew', async () => {
     const broken = await relevanceSet(labOf({ i2: new LabError('device-lost', 'The device was lost.') }), asks);
     expect(broken.items.map((i) => i.index)).toEqual([0, 1]);
-    expect(broken.stopped).toEqual({ code: 'device-lost', message: 'The device was lost.' });
+    expect(broken.stopped).toEqual({ code: 'device-lost', message: 'The device was lost.', index: 2 });
     const lab = labOf();
     const whole = await relevanceSet(lab, asks, { resume: broken });
     expect(lab.recovered).toBe(1);
@@ -144,6 +176,28 @@ describe('a set that is run', () => {
     expect(whole.items.map((i) => i.index)).toEqual([0, 1, 2, 3]);
     expect(whole.stopped).toBeNull();
     expect(broken.items).toHaveLength(2);
+  });
+
+  it.each(['out-of-memory', 'worker-lost'] as const)('an item that ends the model a second time (%s) is missed, and the others go on', async (code) => {
+    const lab = labOf({ i1: new LabError(code, 'It gave out.') });
+    const once = await relevanceSet(lab, asks);
+    expect([once.items.length, once.missed.length, once.stopped]).toEqual([1, 0, { code, message: 'It gave out.', index: 1 }]);
+    const twice = await relevanceSet(lab, asks, { resume: once });
+    expect(twice.items.map((i) => i.index)).toEqual([0, 2, 3]);
+    expect(twice.missed).toEqual([{ index: 1, ask: asks[1], code, message: 'It gave out.' }]);
+    expect(twice.stopped).toBeNull();
+    // before it is asked again, and before the next one is
+    expect(lab.recovered).toBe(2);
+    // another item than the one it ended at is asked once more, as any is
+    const elsewhere = await relevanceSet(labOf({ i2: new LabError(code, 'It gave out.') }), asks, { resume: { ...once, stopped: { code, message: '', index: 1 } } });
+    expect([elsewhere.missed.length, elsewhere.stopped?.index]).toEqual([0, 2]);
+  });
+
+  it('an option that there is not is refused by its name, before anything is asked', async () => {
+    const lab = labOf();
+    await expect(relevanceSet(lab, asks, { treshold: 0.9 } as object)).rejects.toMatchObject({ code: 'bad-input', message: 'lab.relevanceSet has no option “treshold”.' });
+    await expect(patchSet(lab, [], { positions: [3] } as object)).rejects.toMatchObject({ code: 'bad-input', message: 'lab.patchSet has no option “positions”.' });
+    expect(lab.asked).toEqual([]);
   });
 
   it('a cancel keeps what is finished as well', async () => {
@@ -177,5 +231,10 @@ describe('a set that is run', () => {
     expect(lab.asked).toEqual(['i3']);
     expect(whole.items.map((i) => i.cleanAsk)).toEqual(pairs.map((p) => p.clean));
     await expect(patchSet(labOf(), pairs.map((p) => ({ ...p, clean: asks[0] })), { resume: broken })).rejects.toMatchObject({ code: 'bad-input' });
+    for (const wish of [{ match: 'mean' }, { groups: ['readout'] }, { layers: [0, 1] }] as const) {
+      await expect(patchSet(labOf(), pairs, { ...wish, resume: broken } as object)).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('other groups, layers or another match') });
+      const same = await patchSet(labOf({ i3: new LabError('worker-lost', 'gone') }), pairs, wish as object);
+      expect((await patchSet(labOf(), pairs, { ...wish, resume: same } as object)).items).toHaveLength(4);
+    }
   });
 });

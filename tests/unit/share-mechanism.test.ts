@@ -76,6 +76,9 @@ describe('records', () => {
     const read = unpackRecord(packRecord(record));
     expect(read).toEqual({ ok: true, value: record, remarks: [] });
     expect(splitRecord(record).arrays.get('runs.0.patch.sweep.done')?.shape).toEqual([1, 2]);
+    const { patch, ...rest } = run();
+    const named = makeRecord([{ ...rest, patch: { ...patch!, groups: ['positions'], sweep: { ...patch!.sweep!, positions: [{ to: 3, from: [2, 4] }] } } }]);
+    expect(unpackRecord(packRecord(named))).toEqual({ ok: true, value: named, remarks: [] });
   });
   test('a target, a match or an ask that the lab does not have is refused; so are lengths that do not fit', () => {
     expect(changed(() => undefined).ok).toBe(true);

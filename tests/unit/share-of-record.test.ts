@@ -6,7 +6,7 @@ import { parseCsv } from '../../src/share/csv';
 import { tokensHash } from '../../src/share/hash';
 import { makeLink, parseLink } from '../../src/share/link';
 import { asRecord, askOfLink, exportRecord, EXPORTS, linkAsk, linkOfRecord } from '../../src/share/of-record';
-import { makeRecord, splitRecord, unpackRecord } from '../../src/share/record';
+import { makeRecord, splitRecord, unpackRecord, type RecordedRun } from '../../src/share/record';
 import { readSafetensors } from '../../src/share/safetensors';
 import { validate, type Schema } from '../../src/share/schema';
 import type { Ask } from '../../src/types';
@@ -78,9 +78,34 @@ describe('record → files', () => {
     const of = (measure: string, what: string): string[] => rows.filter((r) => r[5] === measure && r[6] === what).map((r) => r[7]);
     expect(of('norm of the mean state', 'question').map(Number)).toEqual([0, 1, 2, 3].map((l) => Math.hypot(...record.runs[0].probe.means.question!.slice(8 * l, 8 * l + 8))).map((n) => expect.closeTo(n, 6)));
     expect(of('cosine', 'readout to answer span')).toHaveLength(4);
-    expect(of('lens: entropy, nats', 'position 4')).toEqual(['']);
+    expect(of('lens: entropy, nats', 'position 4')).toEqual(['NaN']);
     expect(of('lens: probability of a followed token', 'position 4: “दिल्ली”')).toEqual(['0.9']);
   });
+});
+
+it('the CSV has a run’s map and sweep; NaN and infinity stand by their names, what was not run has no row', () => {
+  const run: RecordedRun = {
+    slot: 'A', probe: probe(),
+    relevance: { rule: 'attnlrp', target: { text: 'x', ids: [3] }, values: Float32Array.of(1, 2, 3, 4, 5, 1, 2, NaN, Infinity, 1), rows: 2, threshold: 0.95, mrd: [], groupMrd: {} },
+    patch: {
+      clean: 'another', groups: ['question', 'readout'], layers: [0, 3], effects: Float32Array.of(0.5, NaN, 1, NaN),
+      sweep: {
+        cleanAsk: { context: 'c', question: 'p' }, match: ['last', 'each'], absent: [], a: { id: 1, text: 'a' }, b: { id: 2, text: 'b' }, contrast: 'answers',
+        clean: { difference: 2, top: 1 }, corrupted: { difference: 0, top: 2 }, differences: Float32Array.of(1, 0, 2, NaN), flips: Uint8Array.of(1, 0, 1, 0), done: Uint8Array.of(1, 1, 1, 0), ms: 9,
+      },
+    },
+  };
+  const rows = parseCsv(new TextDecoder().decode(exportRecord(makeRecord([run], { view: { threshold: 0.5 } }), 'csv').bytes));
+  const of = (measure: string, what: string): string[] => rows.filter((r) => r[5] === measure && r[6] === what).map((r) => `${r[4]} ${r[7]}`);
+  expect(of('relevance, attnlrp', 'answerSpan')).toEqual(['0 2', '1 2']);
+  expect(of('relevance, attnlrp', 'context')).toEqual(['0 3', '1 NaN']);
+  expect(of('relevance, attnlrp', 'token 3: “ कहाँ?”')).toEqual(['0 4', '1 Infinity']);
+  expect(of('relevance, attnlrp: MRD at 50 %, in layers', 'answerSpan')).toEqual([' 0']);
+  expect(of('relevance, attnlrp: MRD at 50 %, in layers', 'context')).toEqual([' ']);
+  expect(of('patching effect', 'question, met by “last”')).toEqual(['0 0.5', '3 NaN']);
+  expect(of('patching effect', 'readout, met by “each”')).toEqual(['0 1']);
+  expect(of('patching: logit of “a” minus logit of “b”', 'readout, met by “each”')).toEqual(['0 2']);
+  expect(of('patching: begins with “a” only once patched', 'question, met by “last”')).toEqual(['0 1', '3 0']);
 });
 
 it('the README’s line of Python names what is in the files', () => {

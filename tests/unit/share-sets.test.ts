@@ -19,7 +19,7 @@ const maps = (): RelevanceSet => ({
   missed: [{ index: 2, ask: ask('i2', 'de'), code: 'too-long', message: 'too long' }], stopped: null, ms: 12, provenance: probe().provenance,
 });
 const sweeps = (): PatchSet => ({
-  kind: 'patch-set', layers: [0, 2], total: 2, missed: [], stopped: { code: 'cancelled', message: 'Stopped.' }, ms: 7, provenance: null,
+  kind: 'patch-set', layers: [0, 2], wish: { layers: [0, 2], match: 'mean' }, total: 2, missed: [], stopped: { code: 'device-lost', message: 'Stopped.', index: 1 }, ms: 7, provenance: null,
   items: [{
     index: 0, ask: ask('i0', 'de'), cleanAsk: ask('i1', 'de'), a: { id: 1, text: 'a' }, b: { id: 2, text: 'b' }, contrast: 'answers', layers: [0, 2],
     groups: [{ group: 'question', match: 'last' }, { group: 'readout', match: 'each' }], absent: ['answerSpan'],
@@ -41,6 +41,14 @@ function changed(change: (json: { sets: { set: Record<string, unknown> & { items
   change(copy);
   return joinRecord(copy, arrays);
 }
+
+it('depths in the table are at the threshold that was chosen', () => {
+  const item: RelevanceItem = { index: 0, ask: ask('i0', 'de'), target: 'Rom', z: 3, layers: 2, notFinite: 0, groups: { question: Float64Array.of(6, 3, 1), answerSpan: Float64Array.of(0, 0, 1) } };
+  const set: RelevanceSet = { ...maps(), items: [item] };
+  const rows = parseCsv(new TextDecoder().decode(exportRecord(makeRecord([{ slot: 'A', probe: probe() }], { sets: [{ slot: 'A', model: 'Post', set }], view: { threshold: 0.6 } }), 'csv').bytes));
+  expect(rows.filter((r) => r[5] === 'MRD at 60 %, in layers: mean').map((r) => [r[6], r[7]])).toEqual([['question', '0'], ['answerSpan', '2']]);
+  expect(rows.some((r) => r[5].includes('95 %'))).toBe(false);
+});
 
 describe('sets in records', () => {
   it('come back whole, and so do their means, depths, stability and flips', () => {
@@ -70,9 +78,11 @@ describe('sets in records', () => {
     expect(of('relevance over 2 items: sd', 'question')).toEqual(['A  0 1', 'A  1 0.5', 'A  2 0']);
     expect(of('MRD at 95 %, in layers: mean', 'question')).toEqual(['A   0.5', 'A de  1', 'A th  0']);
     // the second item has no finite depth of its answer span
-    expect(of('phasing stability', '')).toEqual(['A   1', 'A de  1', 'A th']);
+    expect(of('phasing stability', '')).toEqual(['A   1', 'A de  1', 'A th  NaN']);
     // the second pair has nothing that could be shared out
-    expect(of('patching effect over 1 item: mean', 'question')).toEqual(['B de 0 0.5', 'B de 2']);
+    expect(of('patching effect over 1 item: mean', 'question')).toEqual(['B de 0 0.5', 'B de 2 NaN']);
     expect(of('patching over 1 item: flips', 'readout')).toEqual(['B de 0 0', 'B de 2 1']);
+    expect(of('patching over 1 item: groups met by “last”', 'question')).toEqual(['B de  1']);
+    expect(of('patching over 1 item: groups met by “each”', 'readout')).toEqual(['B de  1']);
   });
 });

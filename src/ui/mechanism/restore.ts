@@ -22,13 +22,13 @@ export function toRecorded(r: Relevance): RecordedRelevance {
 }
 
 export function toRecordedPatch(p: Patching): RecordedPatch {
-  const { layers, effects, absent, a, b, contrast, clean, corrupted, differences, flips, done, ms } = p;
+  const { layers, effects, absent, a, b, contrast, clean, corrupted, differences, flips, done, ms, positions } = p;
   return {
     clean: questionOf(p.cleanAsk),
     groups: p.groups.map((g) => g.group),
     layers,
     effects,
-    sweep: { cleanAsk: p.cleanAsk, match: p.groups.map((g) => g.match), absent, a, b, contrast, clean, corrupted, differences, flips, done, ms },
+    sweep: { cleanAsk: p.cleanAsk, match: p.groups.map((g) => g.match), absent, a, b, contrast, clean, corrupted, differences, flips, done, ms, ...(positions ? { positions } : {}) },
   };
 }
 
@@ -64,9 +64,10 @@ export function fromRecorded(probe: Probe, r: RecordedRelevance): Relevance | nu
 /** null for records made before whole sweeps were kept. */
 export function fromRecordedPatch(probe: Probe, p: RecordedPatch): Patching | null {
   if (!p.sweep) return null;
-  const { cleanAsk, match, ...rest } = p.sweep;
+  const { cleanAsk, match, positions = null, ...rest } = p.sweep;
   return {
     ...rest,
+    positions,
     ask: probe.ask,
     cleanAsk,
     layers: p.layers,
