@@ -229,6 +229,36 @@ describe('bad input', () => {
   });
 });
 
+test('a weight that no buffer of the adapter holds: refused by the config, or once the graph is read, never after its weights have come', async () => {
+  const visit = await visitLab(browser, served.url);
+  try {
+    // An adapter that gives less than the fixtures' tables of words take: 384 words of 64 floats.
+    await visit.page.evaluate(() => (window as unknown as { own: LabClient }).own.sets());
+    const worker = visit.page.workers().filter((w) => w.url().includes('lab.worker')).at(-1);
+    await worker?.evaluate(() => {
+      const { get } = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, 'limits') as { get: () => GPUSupportedLimits };
+      Object.defineProperty(GPUAdapter.prototype, 'limits', {
+        get(this: GPUAdapter) {
+          const limits = get.call(this);
+          return new Proxy(limits, { get: (_, name) => (name === 'maxBufferSize' ? 16_000 : Reflect.get(limits, name, limits)) });
+        },
+      });
+    });
+    const weights = (): string[] => hub.log.filter((line) => /\.onnx(_data)?$/.test(line));
+    hub.log.length = 0;
+    expect((await load(visit, {}, { device: 'webgpu' })).error).toMatchObject({ code: 'unsupported-device', message: expect.stringMatching(/fp32.*table of words takes 1 MiB.*at most 1 MiB in one piece/) as string, hint: expect.stringMatching(/q4/) as string });
+    expect(weights()).toEqual([]);
+    // How this kind keeps its table only the graph tells; its weights lie beside it.
+    const gemma = { id: 'tiny/gemma3-script', dtype: 'q4' };
+    const { error } = await load(visit, gemma, { device: 'webgpu' });
+    expect(error).toMatchObject({ code: 'unsupported-device', message: expect.stringMatching(/^The weight \S+ takes/) as string, hint: expect.stringMatching(/WASM/) as string });
+    expect(weights().filter((line) => line.includes('_data'))).toEqual([]);
+    expect((await load(visit, gemma)).error).toBeNull();
+  } finally {
+    await visit.close();
+  }
+});
+
 describe('giving way and coming back', () => {
   let visit: Visit;
   beforeAll(async () => {

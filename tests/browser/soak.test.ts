@@ -1,8 +1,8 @@
 /**
  * Loads and probes without end: memory stays where it is, and a worker killed at any moment costs a message and a reload.
- * LAB_SOAK=1 runs the full count, and a tenth of it on WebGPU; the ordinary run is a fifth of the loads, on WASM.
+ * `npm run soak` runs the full count, and a tenth of it on WebGPU, and prints its figures; the ordinary run is a fifth of the loads, on WASM.
  */
-import type { Browser, Worker } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabClient } from '../../src/lab-client';
 import { launch, serve, visitLab, type Served, type Visit } from '../harness';
@@ -55,35 +55,60 @@ test.each(RUNS)('$loads loads over three models, with probes, on $device: memory
   for (const later of figures.slice(1)) expect(later).toBeLessThan(figures[0] * 1.2);
 });
 
-test('killed at random points: the page recovers every time', { timeout: 3_600_000 }, async () => {
-  const kills = FULL ? 15 : 3;
-  const youngest = (): Worker | undefined => visit.page.workers().filter((w) => w.url().includes('lab.worker')).at(-1);
-  for (let i = 0; i < kills; i++) {
-    await visit.page.evaluate(
-      ({ host }) => {
-        const scope = window as unknown as { own: LabClient; outcome: Promise<string> };
-        const work = async (): Promise<string> => {
-          await scope.own.load({ id: 'tiny/llama', host, dtype: 'fp32' }, { device: 'wasm' });
-          await scope.own.probe({ context: 'Elbe.', question: 'Which river?' }, { maxTokens: 60 });
-          return 'done';
+test('killed at random points of loading and asking three models: it hits every time, and the page recovers every time', { timeout: 3_600_000 }, async () => {
+  const kills = FULL ? 30 : 5;
+  const host = `${served.origin}/mirror`;
+  /** Goes round the models until it is killed, or once where nothing is to be killed. */
+  const doing = (killAt: number | null): Promise<{ outcome: string; events: string[] }> =>
+    visit.page.evaluate(
+      async ({ host, models, killAt }) => {
+        const { own } = window as unknown as { own: LabClient };
+        /** Progress and tokens, one by one. */
+        const events: string[] = [];
+        const event = (what: string): void => {
+          // The thread itself, in the midst of whatever it computes: as a browser does that is short of memory.
+          if (events.push(what) === killAt) (own as unknown as { worker: Worker }).worker.terminate();
         };
-        scope.outcome = work().catch((error) => (error as { code: string }).code);
+        const round = async (): Promise<void> => {
+          for (const name of models) {
+            await own.load({ id: `tiny/${name}`, host, dtype: 'fp32' }, { device: 'wasm', onProgress: (p) => event(p.phase) });
+            await own.probe({ context: 'Elbe.', question: 'Which river?' }, { maxTokens: 8, onToken: () => event('answering') });
+          }
+        };
+        try {
+          do await round();
+          while (killAt !== null);
+          return { outcome: 'done', events };
+        } catch (error) {
+          return { outcome: (error as { code: string }).code, events };
+        }
       },
-      { host: `${served.origin}/mirror` },
+      { host, models: MODELS, killAt },
     );
-    await new Promise((resolve) => setTimeout(resolve, 100 + ((i * 733) % 2500)));
-    await youngest()
-      ?.evaluate(() => self.close())
-      .catch(() => undefined);
-    expect(['done', 'worker-lost']).toContain(await visit.page.evaluate(() => (window as unknown as { outcome: Promise<string> }).outcome));
-    const text = await visit.page.evaluate(
+  const answer = (): Promise<number[]> =>
+    visit.page.evaluate(
       async ({ host }) => {
-        const lab = (window as unknown as { own: LabClient }).own;
-        if (!(await lab.model())) await lab.load({ id: 'tiny/llama', host, dtype: 'fp32' }, { device: 'wasm' });
-        return (await lab.answer({ context: 'Elbe.', question: 'Which river?' }, { maxTokens: 2 })).tokens.length;
+        const { own } = window as unknown as { own: LabClient };
+        if ((await own.model())?.card.ref.id !== 'tiny/llama') await own.load({ id: 'tiny/llama', host, dtype: 'fp32' }, { device: 'wasm' });
+        return (await own.answer({ context: 'Elbe.', question: 'Which river?' }, { maxTokens: 8 })).tokens.map((t) => t.id);
       },
-      { host: `${served.origin}/mirror` },
+      { host },
     );
-    expect(text).toBeGreaterThan(0);
+
+  const whole = await doing(null);
+  expect(whole.outcome).toBe('done');
+  const expected = await answer();
+  const stages = [...new Set(whole.events)];
+  const hit = new Map<string, number>();
+  for (let i = 0; i < kills; i++) {
+    // Each stage in turn, at any of its moments in any of the models.
+    const moments = whole.events.flatMap((what, at) => (what === stages[i % stages.length] ? [at + 1] : []));
+    const { outcome, events } = await doing(moments[Math.floor(Math.random() * moments.length)]);
+    const at = events.at(-1) ?? '';
+    expect(outcome).toBe('worker-lost');
+    hit.set(at, (hit.get(at) ?? 0) + 1);
+    expect(await answer()).toEqual(expected);
   }
+  console.log(`killed ${kills} times, while: ${[...hit].map(([what, n]) => `${what} ${n}`).join(', ')}; every answer after it was that of an undisturbed run`);
+  expect(hit.size).toBeGreaterThan(1);
 });

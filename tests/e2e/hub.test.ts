@@ -90,7 +90,7 @@ describe('which file', () => {
 
   test('the catalogue says of each model its size, its languages, its licence and what it pairs with', async () => {
     await page.getByText(/^Models known to fit/).click();
-    const line = (title: string) => page.locator('li', { hasText: title }).last().textContent();
+    const line = (title: string) => page.locator('li', { has: page.locator('strong').getByText(title, { exact: true }) }).textContent();
     expect(await line('SmolLM 135M Instruct')).toMatch(/135 M parameters; 30 layers × 576; post-trained; English; Apache-2\.0; pairs with SmolLM 135M \(base\)/);
     expect(await line('Llama 3.2 1B (base)')).toMatch(/base; English, German, Spanish, Hindi, Thai; Llama 3\.2 Community License; pairs with Llama 3\.2 1B Instruct/);
     expect(await line('Qwen3 0.6B')).toMatch(/all twelve languages; Apache-2\.0\. Asked/);
