@@ -28,6 +28,8 @@ export interface LayerSeries {
   like?: Language;
   /** Of two compared runs: A is drawn solid, B dashed and hollow, whatever their language. */
   slot?: 'A' | 'B';
+  /** A layer marked on the line itself, e.g. an MRD; null: none. */
+  mark?: number | null;
   /** Emphasised; when any series is, the others step back and lose their names. */
   pinned?: boolean;
 }
@@ -102,6 +104,7 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
       s.low && s.high ? h('path', { class: 'spread', d: bandPath(layers, s.low, s.high, x, y), fill: colour, 'fill-opacity': on ? 0.13 : 0.065 }) : null,
       h('path', { class: 'line', d: linePath(px, py), fill: 'none', stroke: colour, 'stroke-opacity': on ? null : 0.5, 'stroke-width': on ? 1.8 : 1, 'stroke-dasharray': (s.slot ? (s.slot === 'B' ? '5 3' : '') : style.dash) || null, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
       lastAt >= 0 && (s.like ?? s.language) !== undefined && on ? h('path', { class: 'end', d: markerPath(style.marker, px[lastAt], py[lastAt], 3.2), fill: s.slot === 'B' ? theme.background : colour, stroke: s.slot === 'B' ? colour : null }) : null,
+      s.mark === null || s.mark === undefined || !Number.isFinite(py[layers.indexOf(s.mark)]) ? null : h('circle', { class: 'mark', 'data-layer': s.mark, cx: px[layers.indexOf(s.mark)], cy: py[layers.indexOf(s.mark)], r: 4.5, fill: theme.background, stroke: colour, 'stroke-width': 2 }),
       on ? px.map((at, i) => (Number.isFinite(py[i]) ? h('circle', { class: layers[i] === selected ? 'reveal is-lit' : 'reveal', 'data-layer': layers[i], cx: at, cy: py[i], r: 3.5, fill: colour, stroke: theme.background, 'stroke-width': 1.5 }) : null)) : null,
     );
   });

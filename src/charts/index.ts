@@ -7,7 +7,7 @@ export { markerPath } from './markers';
 export { trajectory, trajectoryDomain, type TrajectoryAxis, type TrajectoryData, type TrajectoryOptions, type TrajectoryPath } from './trajectory';
 export { lensColumn, lensGrid, type LensColumnData, type LensGridData } from './lens';
 export { layerCurves, patchCurves, type LayerCurvesData, type LayerSeries, type PatchCurvesData } from './curves';
-export { phaseStrip, type PhaseStripData } from './phase-strip';
+export { phaseStrip, type PhaseStripData, type Unknown } from './phase-strip';
 export { relevanceHeatmap, profile, type RelevanceData, type ProfileData } from './relevance';
 export { matrix, errorStack, scatterFit, leastSquares, FIT_MINIMUM, OUTCOMES, type MatrixData, type ErrorStackData, type Outcome, type ScatterData, type ScatterPoint } from './study';
 export { promptText, type PromptData } from './prompt';

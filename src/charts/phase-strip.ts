@@ -11,12 +11,22 @@ import { h, num, type SvgNode } from './svg';
 import { fit, short } from './text';
 import { cssTheme } from './theme';
 
+/** Nothing in the prompt belongs to the group; its relevance has values that are NaN or infinite; it has none; nobody has computed it. */
+export type Unknown = 'absent' | 'not finite' | 'no relevance' | 'not computed';
+
+/** In the middle of a sentence. */
+function whyUnknown(why: Unknown, of: string): string {
+  if (why === 'not computed') return 'relevance has not been computed';
+  if (why === 'absent') return `there is no ${of}`;
+  return why === 'not finite' ? `the relevance of the ${of} is not finite` : `the ${of} has no relevance`;
+}
+
 export interface PhaseStripData {
   /** Last layer number L. */
   layers: number;
-  /** MRD of question and answer span (or the mean over items), as a layer; null = unknown. */
-  question: number | null;
-  answer: number | null;
+  /** MRD of question and answer span (or the mean over items), as a layer; or why it is not known. */
+  question: number | Unknown;
+  answer: number | Unknown;
   /** Spread over items in layers (one standard deviation each way). */
   questionSpread?: number;
   answerSpread?: number;
@@ -30,7 +40,6 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
   const theme = options.theme ?? cssTheme;
   const { width } = options;
   const tracks = data.tracks ?? [];
-  const hasPhases = data.question !== null;
   const spanH = 26;
   const trackH = 48;
   const topH = 46;
@@ -51,8 +60,10 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
       spread ? h('path', { class: 'spread', d: `M${num(Math.max(plot.x, b - spread * 2 * half))},${num(plot.y + spanH / 2)}H${num(Math.min(plot.x + plot.w, b + spread * 2 * half))}`, stroke: colour, 'stroke-width': 1.2 }) : h('g'),
     ];
   };
-  const q = data.question;
-  const a = data.answer;
+  const q = typeof data.question === 'number' ? data.question : null;
+  const a = typeof data.answer === 'number' ? data.answer : null;
+  const noQuestion = typeof data.question === 'number' ? '' : whyUnknown(data.question, 'question');
+  const noAnswer = typeof data.answer === 'number' ? '' : whyUnknown(data.answer, 'answer span');
   const ordered = q !== null && a !== null && a > q;
   const share = (l: number): string => `${short(l)} (${Math.round((l / Math.max(1, data.layers)) * 100)} %)`;
   const words: SvgNode[] = [];
@@ -65,10 +76,10 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
       words.push(h('text', { x: at, y: 16, 'font-weight': 600, fill: theme.groups.answerSpan }, 'Answer retrieval'));
       words.push(h('text', { x: at, y: 32, 'font-size': SIZE.small, fill: theme.muted }, `to layer ${share(a)}`));
     } else if (a !== null) words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(`answer span already at layer ${short(a)}: no second phase`, plot.w - 130, SIZE.small)));
-    else words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, 'no answer span'));
+    else words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(noAnswer, plot.w - 130, SIZE.small)));
   } else {
     words.push(h('text', { x: plot.x, y: 16, 'font-weight': 600, fill: theme.ink }, 'No phase boundary drawn'));
-    words.push(h('text', { x: plot.x, y: 32, 'font-size': SIZE.small, fill: theme.muted }, fit(`relevance has not been computed; evidence: ${data.evidence}`, plot.w, SIZE.small)));
+    words.push(h('text', { x: plot.x, y: 32, 'font-size': SIZE.small, fill: theme.muted }, fit(`${noQuestion}; evidence: ${data.evidence}`, plot.w, SIZE.small)));
   }
 
   const rows = tracks.map((t, k): SvgNode => {
@@ -106,8 +117,8 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
   const finding =
     options.label ??
     (q === null
-      ? `No phase boundary: relevance has not been computed. ${tracks.map((t) => (t.mark === null || t.mark === undefined ? '' : `${t.name}: layer ${t.mark}. `)).join('')}Evidence: ${data.evidence}.`
-      : `Question encoding ends at layer ${share(q)} of ${data.layers}; ${ordered ? `answer retrieval runs to layer ${share(a)}` : a === null ? 'there is no answer span' : `the answer span is complete at layer ${short(a)}, not later, so there is no second phase`}. Evidence: ${data.evidence}.`);
+      ? `No phase boundary: ${noQuestion}. ${tracks.map((t) => (t.mark === null || t.mark === undefined ? '' : `${t.name}: layer ${t.mark}. `)).join('')}Evidence: ${data.evidence}.`
+      : `Question encoding ends at layer ${share(q)} of ${data.layers}; ${ordered ? `answer retrieval runs to layer ${share(a)}` : a === null ? noAnswer : `the answer span is complete at layer ${short(a)}, not later, so there is no second phase`}. Evidence: ${data.evidence}.`);
   return {
     svg: frame(
       'phase-strip',
@@ -117,7 +128,7 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
       h('g', { class: 'words', 'aria-hidden': 'true' }, words),
       layerBands(layers, x, plot, theme, selected),
       h('rect', { class: 'rail', x: plot.x, y: plot.y, width: plot.w, height: spanH, rx: 2, fill: 'none', stroke: theme.line }),
-      hasPhases && q !== null && q >= 1 ? span(1, q, 'question', 'question encoding', data.questionSpread) : null,
+      q !== null && q >= 1 ? span(1, q, 'question', 'question encoding', data.questionSpread) : null,
       ordered ? span(q + 1, a, 'answerSpan', 'answer retrieval', data.answerSpread) : null,
       layers.slice(1, -1).map((l) => h('path', { d: `M${num(x(l))},${num(plot.y + spanH - 4)}v4`, stroke: theme.line })),
       rows,

@@ -28,6 +28,9 @@ export interface RelevanceData {
 }
 
 const SHADES = 10;
+/** Where two names would stand in one place, the first of these keeps it. */
+const FIRST: TokenGroup[] = ['question', 'answerSpan', 'readout'];
+const importance = (g: TokenGroup): number => (FIRST.includes(g) ? FIRST.indexOf(g) : FIRST.length);
 
 export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Chart {
   const theme = options.theme ?? cssTheme;
@@ -112,7 +115,7 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
   // the widest run of each group carries its name; names slide apart so that short groups are named too
   const namedRuns = GROUPS.flatMap((g) => {
     const mine = runs.filter((r) => r.group === g);
-    return mine.length === 0 || g === 'template' ? [] : [mine.reduce((a, b) => (b.to - b.from > a.to - a.from ? b : a))];
+    return mine.length === 0 ? [] : [mine.reduce((a, b) => (b.to - b.from > a.to - a.from ? b : a))];
   }).sort((a, b) => a.from - b.from);
   let free = 0;
   const bands = h(
@@ -131,18 +134,23 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
   );
 
   const mrdTicks = (data.mrd ?? []).map((m, i) => (m === null || col < 1.2 ? '' : `M${num(xOf(i) + Math.min(1, col * 0.1))},${num(yOf(m) + row / 2)}h${num(Math.max(1, col - Math.min(2, col * 0.2)))}`)).join('');
-  const groupMarks = GROUPS.flatMap((g) => {
+  const named: Box[] = [];
+  const groupMarks = [...GROUPS].sort((a, b) => importance(a) - importance(b)).flatMap((g) => {
     const m = data.groupMrd?.[g];
     const mine = runs.filter((r) => r.group === g);
     if (m === null || m === undefined || mine.length === 0) return [];
     const y = yOf(m) + row / 2;
+    const w = textWidth(`MRD ${m}`, SIZE.small);
+    const text: Box = { x: Math.min(xOf(mine[0].from) + 2, width - w), y: y - 5 - SIZE.small, w, h: SIZE.small };
+    const free = !named.some((b) => text.x < b.x + b.w && b.x < text.x + text.w && text.y < b.y + b.h && b.y < text.y + text.h);
+    if (free) named.push(text);
     return [
       h(
         'g',
         { class: 'group-mrd', 'data-group': g, 'data-layer': m, role: 'img', 'aria-label': `MRD of the ${GROUP_NAME[g]}: layer ${m}` },
         h('path', { d: mine.map((r) => `M${num(xOf(r.from))},${num(y)}H${num(Math.max(xOf(r.from) + 4, xOf(r.to)))}`).join(''), stroke: theme.background, 'stroke-width': 5 }),
         h('path', { d: mine.map((r) => `M${num(xOf(r.from))},${num(y)}H${num(Math.max(xOf(r.from) + 4, xOf(r.to)))}`).join(''), stroke: theme.groups[g], 'stroke-width': 2.5 }),
-        h('text', { x: xOf(mine[0].from) + 2, y: y - 5, 'font-size': SIZE.small, 'font-weight': 600, fill: theme.groups[g], stroke: theme.background, 'stroke-width': 3, 'paint-order': 'stroke' }, `MRD ${m}`),
+        free ? h('text', { x: text.x, y: y - 5, 'font-size': SIZE.small, 'font-weight': 600, fill: theme.groups[g], stroke: theme.background, 'stroke-width': 3, 'paint-order': 'stroke' }, `MRD ${m}`) : null,
       ),
     ];
   });

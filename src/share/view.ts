@@ -13,10 +13,12 @@ export interface MechanismView {
   /** Set where a sweep was on show: the question whose states were put in. */
   clean?: { item: string; language: Language };
   match?: 'last' | 'mean';
-  /** Set where maps over many items were on show. */
-  maps?: SetOver;
-  /** Set where sweeps over many items were on show. */
-  sweeps?: SetOver;
+  /** Each layer shaded by its own largest value; left out: one scale for all. */
+  scale?: 'layer';
+  /** Set where maps over many items were on show; with rule and target where those are not the single map's. */
+  maps?: SetOver & { rule?: RelevanceRule; target?: RelevanceTarget };
+  /** Set where sweeps over many items were on show; with the match where that is not the single sweep's. */
+  sweeps?: SetOver & { match?: 'last' | 'mean' };
 }
 
 /** How many items a set takes; which languages: the asked one, or all eleven in turn. */

@@ -25,6 +25,7 @@ import {
   trajectoryDomain,
   type Chart,
   type Hit,
+  type PhaseStripData,
 } from '../../src/charts';
 import type { TokenInfo } from '../../src/types';
 import { alignment, errors, f1Matrix, lens, pair, patch, relevance, scatter, twelve } from '../fixtures/charts/data';
@@ -110,7 +111,7 @@ describe('marks', () => {
   const tracks = [{ name: 'question relevance', group: 'question' as const, values: patch.series[0].effect, mark: 5 }];
   it('phase strip', () => check('phase-strip', phaseStrip({ layers: 12, question: 5, answer: 9, questionSpread: 0.8, answerSpread: 1.1, evidence: 'relevance (MRD at 95 %)', tracks }, { width: 900, theme, selection })));
   it('phase strip without relevance draws no boundary', async () => {
-    const chart = phaseStrip({ layers: 12, question: null, answer: null, evidence: 'similarity and lens', tracks }, { width: 600, theme });
+    const chart = phaseStrip({ layers: 12, question: 'not computed', answer: 'not computed', evidence: 'similarity and lens', tracks }, { width: 600, theme });
     await check('phase-strip-evidence', chart);
     expect(renderToString(chart.svg)).not.toContain('class="phase"');
     expect(chart.finding).toContain('No phase boundary');
@@ -118,12 +119,43 @@ describe('marks', () => {
   it('phase strip where the answer comes no later names no second phase', () => {
     expect(phaseStrip({ layers: 12, question: 8, answer: 6, evidence: 'relevance' }, { width: 600 }).finding).toContain('no second phase');
   });
+  it('phase strip says why it has no depth', () => {
+    const said = (question: PhaseStripData['question'], answer: PhaseStripData['answer']): string => {
+      const chart = phaseStrip({ layers: 12, question, answer, evidence: 'relevance' }, { width: 700 });
+      return `${chart.finding} ${[...renderToString(chart.svg).matchAll(/<text[^>]*>([^<]*)</g)].map((m) => m[1]).join(' ')}`;
+    };
+    for (const [why, words] of [['not computed', 'relevance has not been computed'], ['absent', 'there is no question'], ['not finite', 'the relevance of the question is not finite'], ['no relevance', 'the question has no relevance']] as const) {
+      expect(said(why, 3).split(words)).toHaveLength(3);
+      if (why !== 'not computed') expect(said(why, 3)).not.toContain('computed');
+    }
+    for (const [why, words] of [['absent', 'there is no answer span'], ['not finite', 'the relevance of the answer span is not finite'], ['no relevance', 'the answer span has no relevance']] as const) {
+      expect(said(5, why).split(words)).toHaveLength(3);
+      if (why !== 'absent') expect(said(5, why)).not.toContain('there is no');
+    }
+  });
   it('relevance heatmap', async () => {
     const chart = relevanceHeatmap(relevance(44), { width: 900, theme, selection: { layer: 7, token: 12 } });
     await check('relevance', chart);
     expect(chart.finding).toContain('1 values are not finite');
     expect(renderToString(chart.svg)).toContain('not-finite');
     expect(chart.locate(34 + 20, 100)?.token).toBe(1);
+  });
+  it('relevance heatmap: every group that is there has its name, and the depth it is given', () => {
+    const data = relevance(44);
+    const groupMrd = { template: 7, context: 7, answerSpan: 9, question: 5, readout: 12 };
+    const svg = renderToString(relevanceHeatmap({ ...data, groupMrd }, { width: 900, theme }).svg);
+    for (const [group, name] of [['template', 'template'], ['context', 'context'], ['answerSpan', 'answer span'], ['question', 'question'], ['readout', 'readout']]) {
+      expect(svg, group).toMatch(new RegExp(`<text class="name" data-group="${group}"[^>]*>${name}</text>`));
+      expect(svg, group).toMatch(new RegExp(`class="group-mrd" data-group="${group}" data-layer="${groupMrd[group as keyof typeof groupMrd]}"`));
+    }
+    // two depths that would be written over each other: one is
+    const beside = renderToString(relevanceHeatmap({ ...data, tokens: data.tokens.map((t, i) => ({ ...t, group: i < 1 ? 'template' : 'question' })), groupMrd: { template: 5, question: 5 } }, { width: 900, theme }).svg);
+    expect(beside.match(/>MRD 5</g)).toHaveLength(1);
+    expect(beside).toMatch(/data-group="question" data-layer="5"[^>]*><path[^>]*><path[^>]*><text/);
+  });
+  it('layer curves carry a mark on their own line', () => {
+    const svg = renderToString(layerCurves({ y: 'relevance', series: [{ name: 'question', group: 'question', values: [1, 2, 0], mark: 1 }, { name: 'readout', group: 'readout', values: [0, NaN, 3], mark: 1 }] }, { width: 500, theme }).svg);
+    expect([...svg.matchAll(/<circle class="mark" data-layer="(\d)"/g)].map((m) => m[1])).toEqual(['1']);
   });
   it('relevance of 600 tokens is a handful of map elements', () => {
     const chart = relevanceHeatmap(relevance(600, 37), { width: 1200, theme });
@@ -215,7 +247,7 @@ describe('marks', () => {
       layerCurves({ series: [], y: 'y' }, { width: 300 }),
       layerCurves({ series: [{ name: 'a', values: [NaN, NaN] }], y: 'y' }, { width: 300 }),
       patchCurves({ series: [] }, { width: 300 }),
-      phaseStrip({ layers: 0, question: null, answer: null, evidence: 'none', tracks: [{ name: 't', values: [] }] }, { width: 300 }),
+      phaseStrip({ layers: 0, question: 'not computed', answer: 'absent', evidence: 'none', tracks: [{ name: 't', values: [] }] }, { width: 300 }),
       relevanceHeatmap({ relevance: [], rows: 0, tokens: [] }, { width: 300 }),
       profile({ name: 'x', values: [], mrd: null }, { width: 300 }),
       profile({ name: 'x', values: [NaN, 0], mrd: null }, { width: 300 }),

@@ -38,6 +38,21 @@ describe('links', () => {
     expect(damaged.ok && damaged.value.view.mechanism).toBe(undefined);
     expect(damaged.ok && damaged.remarks).toHaveLength(2);
   });
+  test('with rule, target and match of their own where these are not the single ones, and how the map is shaded', () => {
+    const mechanism: MechanismView = {
+      rule: 'attnlrp', target: { kind: 'generated', index: 30 }, match: 'last', scale: 'layer',
+      maps: { items: 20, languages: 'asked', rule: 'gradient', target: { kind: 'gold' } }, sweeps: { items: 50, languages: 'asked', match: 'mean' },
+    };
+    const { read, text } = round(mechanism);
+    expect(read).toMatchObject({ ok: true, remarks: [] });
+    expect(read.ok && read.value.view.mechanism).toEqual(mechanism);
+    expect(text).toContain('rr=attnlrp&rt=at30&pm=last&rs=20&ps=50&rsr=gradient&rst=gold&psm=mean&rv=layer');
+    const damaged = parseLink('#/probe?v=1&set=s&item=i&rs=20&rsr=magic&rst=diff&ps=20&psm=never&rv=token');
+    expect(damaged.ok && damaged.value.view.mechanism).toEqual({ maps: { items: 20, languages: 'asked' }, sweeps: { items: 20, languages: 'asked' } });
+    expect(damaged.ok && damaged.remarks).toHaveLength(4);
+    const record = makeRecord([run()], { view: { mechanism } });
+    expect(unpackRecord(packRecord(record))).toEqual({ ok: true, value: record, remarks: [] });
+  });
   test('what is damaged is named and left out; the rest opens', () => {
     const read = parseLink('#/probe?v=1&set=s&item=i&rr=magic&rt=diff&ra=%231&pc=a/b,en&pm=never&tab=relevance');
     expect(read.ok && read.value.view).toEqual({ tab: 'relevance' });

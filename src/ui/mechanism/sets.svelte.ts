@@ -5,10 +5,17 @@ import type { Match } from '../../probe/patching';
 import type { RelevanceRule, RelevanceTarget } from '../../probe/relevance';
 import type { RecordedSet } from '../../share/sets';
 import { LANGUAGES, type Ask, type Item, type Language, type Progress } from '../../types';
-import type { SetOver } from '../../share/view';
+import type { MechanismView, SetOver } from '../../share/view';
 import { isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { save } from '../figures/save';
 import { labOf, type Slot } from './work.svelte';
+
+/** A slot's set, the model's title, and what it was taken over as the reader chose it; null where a record does not say. */
+export interface SetResult<S> {
+  of: string;
+  set: S;
+  over: SetOver | null;
+}
 
 type Run<S> = (slot: Slot, calls: { signal: AbortSignal; onProgress: (p: Progress) => void; onItem: (soFar: S) => void; resume?: S }) => Promise<S>;
 
@@ -16,8 +23,7 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
   busy = $state(false);
   progress: Progress | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
-  /** By slot, with what it is of in words. */
-  results: Partial<Record<Slot, { of: string; set: S }>> = $state.raw({});
+  results: Partial<Record<Slot, SetResult<S>>> = $state.raw({});
   /** Begun on this page: what was stopped can go on. */
   mine = $state(false);
   #abort: AbortController | null = null;
@@ -30,7 +36,7 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
     return null;
   });
 
-  async run(slots: { slot: Slot; of: string }[], work: Run<S>): Promise<void> {
+  async run(slots: { slot: Slot; of: string }[], over: SetOver, work: Run<S>): Promise<void> {
     this.results = {};
     this.mine = true;
     this.#again = async (resume) => {
@@ -41,7 +47,7 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
         for (const { slot, of } of slots) {
           const before = this.results[slot]?.set;
           if (resume && before && !before.stopped) continue;
-          const keep = (set: S) => this.#abort === abort && (this.results = { ...this.results, [slot]: { of, set } });
+          const keep = (set: S) => this.#abort === abort && (this.results = { ...this.results, [slot]: { of, set, over } });
           const set = await work(slot, { signal: abort.signal, onProgress: (p) => (this.progress = p), onItem: keep, ...(before ? { resume: before } : {}) });
           keep(set);
           if (set.stopped) break;
@@ -83,18 +89,13 @@ export class SetWork<S extends RelevanceSet | PatchSet> {
 export const relevanceSets = new SetWork<RelevanceSet>();
 export const patchSets = new SetWork<PatchSet>();
 
-/** What is there of both, for a record. */
-export function recordedSets(): RecordedSet[] {
-  return [relevanceSets, patchSets].flatMap(({ results }) => Object.entries(results).flatMap(([slot, { of, set }]) => (set.items.length > 0 ? [{ slot: slot as Slot, model: of, set }] : [])));
-}
-
-/** And back: a record's sets are on show without a model. One that holds none leaves what is there. */
-export function restoreSets(sets: readonly RecordedSet[]): void {
+/** A record's sets are on show without a model. One that holds none leaves what is there. */
+export function restoreSets(sets: readonly RecordedSet[], view: MechanismView = {}): void {
   const maps: typeof relevanceSets.results = {};
   const sweeps: typeof patchSets.results = {};
   for (const { slot, model: of, set } of sets) {
-    if (set.kind === 'relevance-set') maps[slot] = { of, set };
-    else sweeps[slot] = { of, set };
+    if (set.kind === 'relevance-set') maps[slot] = { of, set, over: view.maps ?? null };
+    else sweeps[slot] = { of, set, over: view.sweeps ?? null };
   }
   if (Object.keys(maps).length > 0) relevanceSets.put(maps);
   if (Object.keys(sweeps).length > 0) patchSets.put(sweeps);

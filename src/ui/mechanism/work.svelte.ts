@@ -6,7 +6,6 @@ import type { Ask, Probe, Progress } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { compare } from '../state/compare.svelte';
 import type { Calls } from '../../wire';
-import { choice } from './choice.svelte';
 import { fromRecorded, fromRecordedPatch, toRecorded, toRecordedPatch } from './restore';
 
 export type Slot = 'A' | 'B';
@@ -25,17 +24,28 @@ export class Work<Options, Result> {
   trouble: Trouble | null = $state.raw(null);
   /** The last result, and the probe it belongs to. */
   result: { of: Probe; value: Result } | null = $state.raw(null);
+  /** What runs now. */
+  #going: { of: Probe; options: Options } | null = $state.raw(null);
+  /** The probe whose last run came to nothing: it was cancelled, or failed. */
+  #ended: Probe | null = $state.raw(null);
   #turn = 0;
   #abort: AbortController | null = null;
 
-  constructor(
-    private readonly ask: (ask: Ask, options: Options, calls: Calls) => Promise<Result>,
-    private readonly ondone: () => void = () => undefined,
-  ) {}
+  constructor(private readonly ask: (ask: Ask, options: Options, calls: Calls) => Promise<Result>) {}
 
   /** The result, if it is of this probe. */
   of(probe: Probe | null): Result | null {
     return probe !== null && this.result?.of === probe ? this.result.value : null;
+  }
+
+  /** What is being worked out for this probe. */
+  going(probe: Probe | null): Options | null {
+    return probe !== null && this.#going?.of === probe ? this.#going.options : null;
+  }
+
+  /** Nothing runs, and nothing was tried for this probe: it may begin by itself. What the reader cancelled does not. */
+  idle(probe: Probe): boolean {
+    return this.status !== 'running' && this.#ended !== probe;
   }
 
   async run(of: Probe, options: Options): Promise<void> {
@@ -46,6 +56,8 @@ export class Work<Options, Result> {
     this.status = 'running';
     this.progress = null;
     this.trouble = null;
+    this.#going = { of, options };
+    this.#ended = null;
     try {
       const onProgress = (p: Progress) => {
         if (mine()) this.progress = p;
@@ -54,12 +66,14 @@ export class Work<Options, Result> {
       if (!mine()) return;
       this.result = { of, value };
       this.status = 'idle';
-      this.ondone();
     } catch (error) {
       if (!mine()) return;
+      this.#ended = of;
       const trouble = toTrouble(error);
       this.status = isQuiet(trouble) ? 'idle' : 'failed';
       this.trouble = isQuiet(trouble) ? null : trouble;
+    } finally {
+      if (mine()) this.#going = null;
     }
   }
 
@@ -73,21 +87,15 @@ export class Work<Options, Result> {
     this.#abort?.abort();
     this.status = 'idle';
     this.trouble = null;
+    this.#going = null;
     this.result = { of, value };
-    this.ondone();
   }
 }
 
 const relevanceOf = (slot: Slot) =>
-  new Work<RelevanceOptions, Relevance>(
-    async (ask, options, calls) => (await labOf(slot)).relevance(ask, options, calls),
-    () => (choice.map = true),
-  );
+  new Work<RelevanceOptions, Relevance>(async (ask, options, calls) => (await labOf(slot)).relevance(ask, options, calls));
 const patchingOf = (slot: Slot) =>
-  new Work<PatchOptions, Patching>(
-    async (ask, options, calls) => (await labOf(slot)).patch(ask, { ...options, partial: true }, calls),
-    () => (choice.sweep = true),
-  );
+  new Work<PatchOptions, Patching>(async (ask, options, calls) => (await labOf(slot)).patch(ask, { ...options, partial: true }, calls));
 export const relevance: Record<Slot, Work<RelevanceOptions, Relevance>> = { A: relevanceOf('A'), B: relevanceOf('B') };
 export const patching: Record<Slot, Work<PatchOptions, Patching>> = { A: patchingOf('A'), B: patchingOf('B') };
 

@@ -10,7 +10,8 @@ import { compareRuns } from '../../share/provenance';
 import type { LabRecord } from '../../share/record';
 import { save } from '../figures/save';
 import { choice } from '../mechanism/choice.svelte';
-import { recordedSets, restoreSets } from '../mechanism/sets.svelte';
+import { mechanismView, recordedSets } from '../mechanism/on-show.svelte';
+import { restoreSets } from '../mechanism/sets.svelte';
 import { recorded, restore } from '../mechanism/work.svelte';
 
 /** An entry of public/recordings/index.json. */
@@ -98,7 +99,7 @@ class Records {
     const b = rest.filter((r) => r.slot === 'B');
     if (b.length) compare.put(b.map((r) => r.probe));
     for (const r of [first, ...b.slice(0, 1)]) restore(r);
-    restoreSets(record.sets ?? []);
+    restoreSets(record.sets ?? [], record.view.mechanism);
     if (!choose) return;
     const { ask } = first.probe;
     if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
@@ -114,7 +115,7 @@ class Records {
     }
     applyViewState(record.view);
     // what it showed is here already
-    choice.wantsMap = choice.wantsSweep = false;
+    choice.forget();
   }
 
   /** What is on show; null while nothing is. */
@@ -125,7 +126,7 @@ class Records {
     const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
     const both = [...runs, ...compare.all.map((probe) => ({ slot: 'B' as const, probe, ...recorded(probe, 'B') }))];
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
-    return makeRecord(both, { view: { ...viewState(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null, sets: recordedSets() });
+    return makeRecord(both, { view: { ...viewState(), ...mechanismView(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null, sets: recordedSets() });
   }
 
   async save(states: boolean): Promise<void> {

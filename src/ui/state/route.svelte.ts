@@ -8,6 +8,7 @@ import { makeLink, needs, parseLink, type Need, type ProbeLink } from '../../sha
 import type { Read } from '../../share/result';
 import type { LabRecord } from '../../share/record';
 import { choice } from '../mechanism/choice.svelte';
+import { mechanismView } from '../mechanism/on-show.svelte';
 import { compare } from './compare.svelte';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
@@ -166,7 +167,7 @@ class Route {
         ...(run.shown && run.shown.others.length > 1 ? { languages: run.shown.others.flatMap((p) => p.ask.questionLanguage ?? []) } : {}),
         ...(main ? { tokens: tokensHash(main.tokens.filter((t) => t.group !== 'answer')) } : {}),
         ...(sketch ? { sketch } : {}),
-        view: { ...viewState(), ...plane.seen(), ...(hide.length ? { hide } : {}) },
+        view: { ...viewState(), ...mechanismView(), ...plane.seen(), ...(hide.length ? { hide } : {}) },
       },
       address(),
     );
@@ -174,9 +175,18 @@ class Route {
 
   /** The reader's own run has come: a step, and what it says of a record that was open. */
   done(): void {
+    if (!this.#asksSame()) choice.forget();
     const difference = records.difference();
     if (difference) this.notes = [difference];
     this.step();
+  }
+
+  /** The reader has asked what the link asks: what else the link wants is still due. */
+  #asksSame(): boolean {
+    const [there, here] = [this.#link?.ask, run.asked];
+    if (!there || !here || there.questionLanguage !== here.questionLanguage || there.contextLanguage !== here.contextLanguage) return false;
+    if (there.kind === 'text') return !('item' in here) && here.context === there.context && here.question === there.question;
+    return 'item' in here && (typeof here.item === 'string' ? here.item : here.item.id) === there.item;
   }
 
   /** A step that back returns from. */

@@ -1,5 +1,5 @@
 /** What the reader has chosen, and nothing that can be recomputed: this object is what a link carries. */
-import { applyMechanism, mechanismView } from '../mechanism/choice.svelte';
+import { applyMechanism } from '../mechanism/choice.svelte';
 import type { BasisKind } from '../../probe/projection';
 import type { ViewState } from '../../share/view';
 import type { Device, Language, Scenario, TokenGroup } from '../../types';
@@ -57,7 +57,7 @@ export const view: View = $state({
   hide: [],
 });
 
-/** The part of a view that links and records carry; the plane's own part is added by who makes them. */
+/** The part of a view that links and records carry; the plane's and the mechanism's own parts are added by who makes them. */
 export function viewState(): ViewState {
   return {
     tab: view.tab,
@@ -67,7 +67,6 @@ export function viewState(): ViewState {
     groups: [...view.paths],
     projection: view.projection,
     ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
-    ...mechanismView(),
     ...(view.range ? { range: [...view.range] } : {}),
   };
 }
