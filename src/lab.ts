@@ -18,6 +18,7 @@ import { read } from './probe/read';
 import { capabilities } from './runtime/capabilities';
 import { LabError, throwIfAborted } from './runtime/errors';
 import { Lanes } from './runtime/lanes';
+import { runtimeBytes } from './runtime/ort';
 import { Meter } from './runtime/progress';
 import type { CellRequest } from './study/cell';
 import { CellDesk, type OracleOptions } from './study/desk';
@@ -28,6 +29,7 @@ import type {
   AnswerOptions,
   Ask,
   Capabilities,
+  Device,
   Item,
   LoadOptions,
   LoadedModel,
@@ -51,6 +53,14 @@ export interface ModelOption {
   refused: string | null;
   /** Set for the one that `load` would take. */
   chosen: string | null;
+}
+
+/** What loading would fetch, where none of it has been kept; null where a host does not say how large its files are. */
+export interface LoadCost {
+  dtype: string;
+  device: Device;
+  model: number | null;
+  runtime: number;
 }
 
 const MAX_TOKENS = 48;
@@ -108,6 +118,12 @@ export class Lab implements LabApi {
       refused,
       chosen: path === choice.path ? choice.reason : null,
     }));
+  }
+
+  /** What `load` would fetch, before it is asked to. */
+  async cost(ref: ModelRef | string, options: LoadOptions = {}, call: Calls = {}): Promise<LoadCost> {
+    const { choice, bytes, device } = await listOptions(parseRef(ref), options.device, await capabilities(), await this.kept.context(call.signal));
+    return { dtype: choice.dtype, device, model: bytes, runtime: runtimeBytes(device) };
   }
 
   /** Loads a model and tests it. A running load, answer or probe gives way. */

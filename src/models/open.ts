@@ -7,6 +7,7 @@ import type { SessionSource } from '../runtime/session';
 import type { Capabilities, Device, ModelRef, Provenance, SelfTest } from '../types';
 import { choose, options, type Choice, type Option } from './choose';
 import { readConfig, type ModelConfig } from './config';
+import { bytesToRead } from './cost';
 import { Decoder } from './decoder';
 import { chooseDevice } from './device';
 import { selfTest } from './selftest';
@@ -47,12 +48,13 @@ const PLAIN_UP_TO = 32 * 2 ** 20;
 const KEEP_UP_TO = 64 * 2 ** 20;
 const TEST_TEXT = 'The river flows through the old town. Which river? 河 नदी';
 
-/** The files that a repository offers, with what speaks against each on this device: what a reader chooses from. */
-export async function listOptions(ref: ModelRef, device: Device | undefined, can: Capabilities, context: SourceContext): Promise<{ options: Option[]; choice: Choice; device: Device; deviceReason: string }> {
+/** The files that a repository offers, with what speaks against each on this device: what a reader chooses from; and what loading would read. */
+export async function listOptions(ref: ModelRef, device: Device | undefined, can: Capabilities, context: SourceContext): Promise<{ options: Option[]; choice: Choice; bytes: number | null; device: Device; deviceReason: string }> {
   const source = await openSource(ref, context);
   const { device: chosen, reason } = chooseDevice(device, can);
   const list = options(source.files, chosen, can);
-  return { options: list, choice: choose(list, ref.dtype, chosen, can), device: chosen, deviceReason: reason };
+  const choice = choose(list, ref.dtype, chosen, can);
+  return { options: list, choice, bytes: bytesToRead(source.files, choice), device: chosen, deviceReason: reason };
 }
 
 /** @throws LabError of every kind that loading can end with */
@@ -144,11 +146,7 @@ interface Material {
 
 async function download(source: ModelSource, choice: Choice, meter: Meter, signal: AbortSignal | undefined): Promise<Material> {
   const notes: string[] = [];
-  const small = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'chat_template.jinja'];
-  const planned = [...small.filter((p) => source.has(p)), choice.path, ...choice.data.map((d) => d.path)];
-  const sizes = planned.map((p) => source.files.find((f) => f.path === p)?.bytes ?? null);
-  const total = sizes.every((s): s is number => s !== null) ? sizes.reduce((a, b) => a + b, 0) : null;
-  meter.phase('download', total, `${choice.path} (${choice.dtype}): ${choice.reason}`);
+  meter.phase('download', bytesToRead(source.files, choice), `${choice.path} (${choice.dtype}): ${choice.reason}`);
   const got = new Map<string, Fetched>();
   const read = async (path: string): Promise<Fetched> => {
     const file = await source.read(path, {

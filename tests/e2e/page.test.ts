@@ -103,14 +103,22 @@ describe('when something is in the way', () => {
     const { page, close } = await visit(browser, 'about:blank');
     await page.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
     const large: string[] = [];
+    const sizes = new Map<string, number>();
     page.on('request', (r) => /\.(onnx|wasm)(_data)?$/.test(new URL(r.url()).pathname) && large.push(r.url()));
+    page.on('response', (r) => /\/models\/passage-post\/|\/ort-wasm/.test(r.url()) && sizes.set(r.url(), Number(r.headers()['content-length'])));
     await page.goto(served.url);
     const load = page.getByRole('button', { name: 'Load the model' });
     await load.waitFor({ timeout: 30_000 });
+    const said = /at most ([\d.]+) MB would be downloaded, the fp32 file ([\d.]+) MB and the runtime ([\d.]+) MB/;
+    await page.getByText(said).waitFor({ timeout: 30_000 });
+    const [, all, file, runtime] = said.exec(await page.locator('main').innerText())?.map(Number) ?? [];
+    expect(file + runtime).toBeCloseTo(all, 0);
     expect(large).toEqual([]);
     await load.click();
     await ready(page);
     expect(large.length).toBeGreaterThan(0);
+    // and what is fetched is what was said
+    expect([...sizes.values()].reduce((a, b) => a + b, 0) / 1e6).toBeCloseTo(all, 1);
     await close();
   });
 
