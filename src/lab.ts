@@ -42,6 +42,7 @@ import type {
   StorageReport,
 } from './types';
 import type { Calls, LabApi } from './wire';
+import { ownSpan } from './xmrc/answer';
 import { score } from './xmrc/score';
 
 /** One file a repository offers. */
@@ -64,6 +65,8 @@ export interface LoadCost {
 }
 
 const MAX_TOKENS = 48;
+const OWN_SPAN = 'No gold answer is named: the answer span is where the model’s own answer stands in the passage.';
+const NO_SPAN = 'No gold answer is named, and the model’s own does not stand in the passage in one place, word for word: there is no answer span.';
 const ANSWERS_KEPT = 16;
 
 interface Loaded {
@@ -179,7 +182,10 @@ export class Lab implements LabApi {
           : await this.generate(open, prompt, resolved, options.maxTokens ?? MAX_TOKENS, signal, call.onToken);
       throwIfAborted(signal);
       const followed = follow(prompt, resolved.gold, answer, options.follow ?? [], open, this.bundled());
-      const tokens = [...prompt.tokens, ...answer.tokens];
+      const unnamed = options.ownSpan === true && !('item' in ask) && !ask.answer;
+      const own = unnamed ? ownSpan(resolved.context, answer.text) : null;
+      const grouped = own ? makePrompt({ ...resolved, answer: own }, tokenizer, this.bundled()) : prompt;
+      const tokens = [...grouped.tokens, ...answer.tokens];
       const reading = await read(decoder, {
         tokens,
         options,
@@ -188,7 +194,7 @@ export class Lab implements LabApi {
       });
       const { states, positions, layers, dim, means, lens } = reading;
       return {
-        ask,
+        ask: own ? { ...ask, answer: own } : ask,
         model: record,
         prompt: prompt.text,
         tokens,
@@ -201,7 +207,7 @@ export class Lab implements LabApi {
         lens,
         followed,
         provenance: { ...record.provenance, time: new Date().toISOString() },
-        notes: [...prompt.notes, ...open.notes, ...(record.selfTest?.passed === false ? ['This model failed its self-test.'] : [])],
+        notes: [...grouped.notes, ...(unnamed ? [own ? OWN_SPAN : NO_SPAN] : []), ...open.notes, ...(record.selfTest?.passed === false ? ['This model failed its self-test.'] : [])],
       };
     });
   }

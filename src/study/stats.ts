@@ -210,7 +210,7 @@ export function relateScores(x: ArrayLike<number>, y: ArrayLike<number>, scores:
   const n = x.length;
   let between = 0;
   for (let i = 0; i < n; i++) if (columns.every((c) => c[i] > END && c[i] < 1 - END)) between++;
-  if (n >= FEWEST_POINTS && between < FEWEST_POINTS) return { n, refused: `no line: of ${n} points ${n - between} lie at 0 or 100 %` };
+  if (n >= FEWEST_POINTS && between < FEWEST_POINTS) return { n, refused: `no line: ${between === 0 ? `all ${n}` : `${n - between} of ${n}`} points lie at 0 or 100 %` };
   return relate(x, y, options);
 }
 

@@ -171,7 +171,7 @@ describe('marks', () => {
 
     const line = { points: [1, 2, 3, 4, 5, 6].map((v) => ({ x: v, y: v * v, label: `p${v}` })), x: 'x', y: 'y' };
     expect(renderToString(scatterFit(line, { width: 500, theme }).svg)).toContain('class="fit"');
-    const note = 'all points: no line: of 24 points 24 lie at 0 or 100 %; within Passage base: the points do not vary in one direction; within Passage post-trained: the points do not vary';
+    const note = 'all points: no line: all 24 points lie at 0 or 100 %; within Passage base: the points do not vary in one direction; within Passage post-trained: the points do not vary';
     const told = renderToString(scatterFit({ ...line, line: false, note }, { width: 500, theme }).svg);
     expect(told).not.toContain('class="fit"');
     expect([...told.matchAll(/class="statement"[^>]*>([^<]*)</g)].map((m) => m[1]).join(' ')).toBe(note);
@@ -183,6 +183,9 @@ describe('marks', () => {
       { width: 900, theme },
     );
     await check('small-multiples', chart);
+    // what all panels end with is said once
+    expect(chart.finding.split('Joint PCA of')).toHaveLength(2);
+    expect(chart.finding).toMatch(/^question: .* readout: .*Joint PCA of/s);
     const circle = /data-layer="5" cx="([\d.]+)" cy="([\d.]+)"/.exec(renderToString(chart.svg));
     expect(chart.locate(Number(circle?.[1]), Number(circle?.[2]) + 20)?.layer).toBe(5);
   });

@@ -46,10 +46,10 @@ describe('refusing', () => {
   });
   it('draws no line between scores that lie at the ends of their scale', () => {
     const x = [0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
-    expect(relateScores(x, [0, 0, 0.01, 1, 1, 0.99, 1], ['y'])).toEqual({ n: 7, refused: 'no line: of 7 points 7 lie at 0 or 100 %' });
-    expect(relateScores(x, [0.1, 0.2, 0.4, 0.5, 1, 1, 1], ['y'])).toMatchObject({ refused: 'no line: of 7 points 3 lie at 0 or 100 %' });
+    expect(relateScores(x, [0, 0, 0.01, 1, 1, 0.99, 1], ['y'])).toEqual({ n: 7, refused: 'no line: all 7 points lie at 0 or 100 %' });
+    expect(relateScores(x, [0.1, 0.2, 0.4, 0.5, 1, 1, 1], ['y'])).toMatchObject({ refused: 'no line: 3 of 7 points lie at 0 or 100 %' });
     expect(relateScores(x, [0.1, 0.2, 0.4, 0.5, 0.6, 0.97, 1], ['y'])).toEqual(relate(x, [0.1, 0.2, 0.4, 0.5, 0.6, 0.97, 1]));
-    expect(relateScores([0, 0, 0, 0, 0, 0, 0], x, ['x', 'y'])).toMatchObject({ refused: 'no line: of 7 points 7 lie at 0 or 100 %' });
+    expect(relateScores([0, 0, 0, 0, 0, 0, 0], x, ['x', 'y'])).toMatchObject({ refused: 'no line: all 7 points lie at 0 or 100 %' });
     expect(relateScores([1, 2], [0, 1], ['y'])).toMatchObject({ refused: expect.stringContaining('at least 5') as string });
   });
   it('draws no line through fewer than five points', () => {
