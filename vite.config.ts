@@ -1,9 +1,17 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 
 const versionOf = (file: string): string => (JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as { version: string }).version;
+
+/** Each build of the runtime as it is fetched, script and program together: what a reader is told before anything is. */
+const runtimeBytes = Object.fromEntries(
+  Object.entries({ jspi: '.jspi', asyncify: '.asyncify', wasm: '' }).map(([build, suffix]) => [
+    build,
+    ['mjs', 'wasm'].reduce((sum, ext) => sum + statSync(new URL(`node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded${suffix}.${ext}`, import.meta.url)).size, 0),
+  ]),
+);
 
 // WASM threads need cross-origin isolation; WebGPU does not. A host that cannot set these headers still works, on one thread.
 const isolation = {
@@ -32,6 +40,7 @@ export default defineConfig({
   define: {
     __APP_VERSION__: JSON.stringify(versionOf('package.json')),
     __ORT_VERSION__: JSON.stringify(versionOf('node_modules/onnxruntime-web/package.json')),
+    __RUNTIME_BYTES__: JSON.stringify(runtimeBytes),
   },
   // ORT without its wasm loader inlined: the loader is a file of its own, which threads start from.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },

@@ -5,7 +5,7 @@
  */
 import { wrap, type Remote } from 'comlink';
 import { LabError, LOST, throwIfAborted, toLabError } from './runtime/errors';
-import type { ModelOption } from './lab';
+import type { LoadCost, ModelOption } from './lab';
 import type { AlignmentOptions, SetAlignment } from './lab-alignment';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { Opened, Opener, OpenOptions, Side } from './lab-share';
@@ -52,7 +52,7 @@ interface Pending {
 }
 
 /** What does not touch the loaded model: a new worker can answer as well as the one it replaces. */
-const LIGHT: readonly Method[] = ['capabilities', 'models', 'sets', 'items', 'options', 'storage', 'deleteStored'];
+const LIGHT: readonly Method[] = ['capabilities', 'models', 'sets', 'items', 'options', 'cost', 'storage', 'deleteStored'];
 
 type LabEvent = 'lost' | 'loaded';
 
@@ -113,6 +113,11 @@ export class LabClient implements LabApi {
   /** The files a repository offers, their sizes, what speaks against each, and which one `load` would take and why. */
   options(ref: ModelRef | string, options: LoadOptions = {}, calls: Calls = {}): Promise<ModelOption[]> {
     return this.call('options', [ref, options], calls);
+  }
+
+  /** What loading would fetch, model and runtime, where none of it has been kept. */
+  cost(ref: ModelRef | string, options: LoadOptions = {}, calls: Calls = {}): Promise<LoadCost> {
+    return this.call('cost', [ref, options], calls);
   }
 
   /** Loads a model (in a new worker if a session was built in this one before) and tests it. */

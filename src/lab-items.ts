@@ -3,6 +3,7 @@ import type { PlainAsk } from './models/prompting';
 import { LabError, toLabError } from './runtime/errors';
 import { fetchFile } from './runtime/fetch';
 import type { Ask, Item, Language } from './types';
+import { goldOf } from './xmrc/answer';
 import { loadFile } from './xmrc/items';
 
 type Calls = { signal?: AbortSignal };
@@ -49,7 +50,7 @@ export class ItemSets {
         question: ask.question,
         answer: ask.answer ?? null,
         prompt: ask.prompt,
-        gold: ask.answer?.text ?? null,
+        gold: goldOf(ask.answer)?.text ?? null,
         answerLanguage: ask.contextLanguage ?? 'en',
       };
     }

@@ -18,6 +18,7 @@ import { read } from './probe/read';
 import { capabilities } from './runtime/capabilities';
 import { LabError, throwIfAborted } from './runtime/errors';
 import { Lanes } from './runtime/lanes';
+import { runtimeBytes } from './runtime/ort';
 import { Meter } from './runtime/progress';
 import type { CellRequest } from './study/cell';
 import { CellDesk, type OracleOptions } from './study/desk';
@@ -28,6 +29,7 @@ import type {
   AnswerOptions,
   Ask,
   Capabilities,
+  Device,
   Item,
   LoadOptions,
   LoadedModel,
@@ -40,6 +42,7 @@ import type {
   StorageReport,
 } from './types';
 import type { Calls, LabApi } from './wire';
+import { ownSpan } from './xmrc/answer';
 import { score } from './xmrc/score';
 
 /** One file a repository offers. */
@@ -55,7 +58,17 @@ export interface ModelOption {
   chosen: string | null;
 }
 
+/** What loading would fetch, where none of it has been kept; null where a host does not say how large its files are. */
+export interface LoadCost {
+  dtype: string;
+  device: Device;
+  model: number | null;
+  runtime: number;
+}
+
 const MAX_TOKENS = 48;
+const OWN_SPAN = 'No gold answer is named: the answer span is where the model’s own answer stands in the passage.';
+const NO_SPAN = 'No gold answer is named, and the model’s own does not stand in the passage in one place, word for word: there is no answer span.';
 const ANSWERS_KEPT = 16;
 
 interface Loaded {
@@ -113,6 +126,12 @@ export class Lab implements LabApi {
     }));
   }
 
+  /** What `load` would fetch, before it is asked to. */
+  async cost(ref: ModelRef | string, options: LoadOptions = {}, call: Calls = {}): Promise<LoadCost> {
+    const { choice, bytes, device } = await listOptions(parseRef(ref), options.device, await capabilities(), await this.kept.context(call.signal));
+    return { dtype: choice.dtype, device, model: bytes, runtime: runtimeBytes(device) };
+  }
+
   /** Loads a model and tests it. A running load, answer or probe gives way. */
   load(ref: ModelRef | string, options: LoadOptions = {}, call: Calls = {}): Promise<LoadedModel> {
     this.lanes.abortAll(new LabError('superseded', 'Another model is being loaded.'));
@@ -166,7 +185,10 @@ export class Lab implements LabApi {
           : await this.generate(open, prompt, resolved, options.maxTokens ?? MAX_TOKENS, signal, call.onToken);
       throwIfAborted(signal);
       const followed = follow(prompt, resolved.gold, answer, options.follow ?? [], open, this.bundled());
-      const tokens = [...prompt.tokens, ...answer.tokens];
+      const unnamed = options.ownSpan === true && !('item' in ask) && !ask.answer;
+      const own = unnamed ? ownSpan(resolved.context, answer.text) : null;
+      const grouped = own ? makePrompt({ ...resolved, answer: own }, tokenizer, this.bundled()) : prompt;
+      const tokens = [...grouped.tokens, ...answer.tokens];
       const reading = await read(decoder, {
         tokens,
         options,
@@ -175,7 +197,7 @@ export class Lab implements LabApi {
       });
       const { states, positions, layers, dim, means, lens } = reading;
       return {
-        ask,
+        ask: own ? { ...ask, answer: own } : ask,
         model: record,
         prompt: prompt.text,
         tokens,
@@ -188,7 +210,7 @@ export class Lab implements LabApi {
         lens,
         followed,
         provenance: { ...record.provenance, time: new Date().toISOString() },
-        notes: [...prompt.notes, ...open.notes, ...(record.selfTest?.passed === false ? ['This model failed its self-test.'] : [])],
+        notes: [...grouped.notes, ...(unnamed ? [own ? OWN_SPAN : NO_SPAN] : []), ...open.notes, ...(record.selfTest?.passed === false ? ['This model failed its self-test.'] : [])],
       };
     });
   }

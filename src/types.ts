@@ -36,7 +36,8 @@ export type Ask =
       question: string;
       contextLanguage?: Language;
       questionLanguage?: Language;
-      answer?: { text: string; start: number };
+      /** In `context`. `own`: what the model itself wrote (`ProbeOptions.ownSpan`): a span to look at, no gold to score by. */
+      answer?: { text: string; start: number; own?: true };
       prompt?: PromptOptions;
     };
 
@@ -279,6 +280,11 @@ export interface ProbeOptions {
   lensPositions?: number[];
   /** How many top tokens per lens cell, at most 10. Default 5. */
   topK?: number;
+  /**
+   * Of literal text that names no answer: the answer span is where the model's own answer stands in the context, if it stands there in
+   * one place, word for word. The probe's `ask` then has it, and its notes say so. Default false.
+   */
+  ownSpan?: boolean;
   /** Token ids to follow in the lens besides the gold answer's and the given answer's first. */
   follow?: number[];
   /** Answer first and probe prompt and answer together; false probes the prompt alone (the answer is then empty). Default true. */

@@ -5,7 +5,7 @@
  */
 import { transferHandlers } from 'comlink';
 import { LabError, toLabError, type PlainLabError } from './runtime/errors';
-import type { ModelOption } from './lab';
+import type { LoadCost, ModelOption } from './lab';
 import type { AlignmentOptions, SetAlignment } from './lab-alignment';
 import type { Patching, PatchOptions, Relevance, RelevanceOptions } from './lab-mechanism';
 import type { CellRequest } from './study/cell';
@@ -49,6 +49,7 @@ export interface LabApi {
   sets(call?: Calls): Promise<string[]>;
   items(set: string, call?: Calls): Promise<Item[]>;
   options(ref: ModelRef | string, options?: LoadOptions, call?: Calls): Promise<ModelOption[]>;
+  cost(ref: ModelRef | string, options?: LoadOptions, call?: Calls): Promise<LoadCost>;
   load(ref: ModelRef | string, options?: LoadOptions, call?: Calls): Promise<LoadedModel>;
   model(call?: Calls): Promise<LoadedModel | null>;
   answer(ask: Ask, options?: AnswerOptions, call?: Calls): Promise<Answer>;

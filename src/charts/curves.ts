@@ -10,7 +10,7 @@ import { caught, frame, SIZE, type Cell, type Chart, type ChartOptions, type Hit
 import type { Box } from './labels';
 import { markerPath } from './markers';
 import { h, linePath, num, round, type SvgNode } from './svg';
-import { fit, short, textWidth } from './text';
+import { fit, short, textWidth, wrap } from './text';
 import { cssTheme, languageColour, languageStyle, type Theme } from './theme';
 
 export interface LayerSeries {
@@ -114,9 +114,11 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
     return NaN;
   };
   const labelled = named.filter((s) => Number.isFinite(lastOf(s)));
-  const labelY = spreadOut(labelled.map((s) => y(lastOf(s))), 15, plot.y, plot.y + plot.h);
+  // a name too long for its room takes two lines
+  const lines = labelled.map((s) => wrap(s.name, nameRoom - 4, SIZE.text * 1.04));
+  const labelY = spreadOut(labelled.map((s) => y(lastOf(s))), lines.some((l) => l.length > 1) ? 28 : 15, plot.y, plot.y + plot.h);
   const names = labelled.map((s, i) =>
-    h('text', { class: 'name', 'data-language': s.language, 'data-group': s.group, x: plot.x + plot.w + 6, y: labelY[i] + 4, 'font-weight': labelled.length <= 4 ? 600 : null, fill: colourOf(s, theme, byGroup) }, fit(s.name, nameRoom - 4, SIZE.text * 1.04)),
+    h('text', { class: 'name', 'data-language': s.language, 'data-group': s.group, x: plot.x + plot.w + 6, y: labelY[i] + 4, 'font-weight': labelled.length <= 4 ? 600 : null, fill: colourOf(s, theme, byGroup) }, lines[i].length === 1 ? lines[i][0] : lines[i].map((line, k) => h('tspan', { x: plot.x + plot.w + 6, dy: k ? 13 : -6.5 * (lines[i].length - 1) }, `${line} `))),
   );
 
   const finding = options.label ?? curvesFinding(data, order.filter(strong), layers, format);

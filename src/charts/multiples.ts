@@ -22,7 +22,7 @@ export function smallMultiples(panels: Panel[], options: ChartOptions & { column
   const height = rows * (ph + head) + Math.max(0, rows - 1) * gap;
   const placed = panels.map((p, i) => ({ panel: p, chart: p.build({ width: w, height: ph }), x: (i % columns) * (w + gap), y: Math.floor(i / columns) * (ph + head + gap) }));
   const under = (x: number, y: number): (typeof placed)[number] | undefined => placed.find((p) => x >= p.x && x <= p.x + w && y >= p.y + head && y <= p.y + head + p.chart.height);
-  const finding = options.label ?? placed.map((p) => `${p.panel.title}: ${p.chart.finding}`).join(' ');
+  const finding = options.label ?? together(placed.map((p) => [p.panel.title, p.chart.finding]));
   return {
     svg: frame(
       'multiples',
@@ -55,4 +55,13 @@ export function smallMultiples(panels: Panel[], options: ChartOptions & { column
       return p?.chart.lasso?.(x0 - p.x, y0 - p.y - head, x1 - p.x, y1 - p.y - head) ?? null;
     },
   };
+}
+
+/** Each panel's finding by its title; the sentences that all of them end with are said once. */
+function together(panels: [title: string, finding: string][]): string {
+  const said = panels.map(([, finding]) => finding.split(/(?<=\.) (?=\p{Lu})/u));
+  let same = 0;
+  while (said.length > 1 && said.every((s) => s.length > same + 1 && s[s.length - 1 - same] === said[0][said[0].length - 1 - same])) same++;
+  const own = panels.map(([title], i) => `${title}: ${said[i].slice(0, said[i].length - same).join(' ')}`);
+  return [...own, ...(same > 0 ? said[0].slice(-same) : [])].join(' ');
 }

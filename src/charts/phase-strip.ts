@@ -75,8 +75,10 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
       const at = Math.min(Math.max(edge, plot.x + 130), width - 130);
       words.push(h('text', { x: at, y: 16, 'font-weight': 600, fill: theme.groups.answerSpan }, 'Answer retrieval'));
       words.push(h('text', { x: at, y: 32, 'font-size': SIZE.small, fill: theme.muted }, `to layer ${share(a)}`));
-    } else if (a !== null) words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(`answer span already at layer ${short(a)}: no second phase`, plot.w - 130, SIZE.small)));
-    else words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(noAnswer, plot.w - 130, SIZE.small)));
+    } else if (a !== null) {
+      words.push(h('text', { x: plot.x + plot.w, y: 16, 'text-anchor': 'end', 'font-weight': 600, fill: theme.muted }, 'No second phase'));
+      words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(`answer span already at layer ${short(a)}`, plot.w - 130, SIZE.small)));
+    } else words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(noAnswer, plot.w - 130, SIZE.small)));
   } else {
     words.push(h('text', { x: plot.x, y: 16, 'font-weight': 600, fill: theme.ink }, 'No phase boundary drawn'));
     words.push(h('text', { x: plot.x, y: 32, 'font-size': SIZE.small, fill: theme.muted }, fit(`${noQuestion}; evidence: ${data.evidence}`, plot.w, SIZE.small)));

@@ -1,11 +1,12 @@
 /** Charts over many items: `matrix` (model × language), `errorStack`, `scatterFit`. */
+import { group } from 'd3-array';
 import { scaleLinear } from 'd3-scale';
 import { yAxis } from './axes';
 import { frame, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
 import { placeLabels, type Box } from './labels';
 import { markerPath } from './markers';
 import { h, num, type SvgNode } from './svg';
-import { fit, percent, short, textWidth, wrap } from './text';
+import { fit, many, percent, short, textWidth, wrap } from './text';
 import { cssTheme, languageColour, languageStyle, type Theme } from './theme';
 
 export interface MatrixData {
@@ -149,7 +150,7 @@ export function errorStack(data: ErrorStackData, options: ChartOptions): Chart {
     let at = left;
     return h(
       'g',
-      { class: 'row', 'data-language': r.language, role: 'img', 'aria-label': `${r.name}, ${n} answers: ${OUTCOMES.flatMap((o) => (r.counts[o] ? [`${o} ${percent((r.counts[o] ?? 0) / n)}`] : [])).join(', ') || 'none'}` },
+      { class: 'row', 'data-language': r.language, role: 'img', 'aria-label': `${r.name}, ${many(n, 'answer')}: ${OUTCOMES.flatMap((o) => (r.counts[o] ? [`${o} ${percent((r.counts[o] ?? 0) / n)}`] : [])).join(', ') || 'none'}` },
       h('text', { x: left - 8, y: top + i * rowH + rowH / 2 + 4, 'text-anchor': 'end' }, fit(r.name, left - 10, SIZE.text)),
       used.map((o) => {
         const share = n > 0 ? (r.counts[o] ?? 0) / n : 0;
@@ -190,7 +191,7 @@ export function errorStack(data: ErrorStackData, options: ChartOptions): Chart {
     },
   };
   function finding(): string {
-    return n === 0 ? 'No answers yet.' : `${n} answers in ${data.rows.length} rows: ${percent((sums[0][1] ?? 0) / n)} correct${worst[1] > 0 ? `; the most frequent error is ${worst[0]} (${percent(worst[1] / n)})` : ''}.`;
+    return n === 0 ? 'No answers yet.' : `${many(n, 'answer')} in ${many(data.rows.length, 'row')}: ${percent((sums[0][1] ?? 0) / n)} correct${worst[1] > 0 ? `; the most frequent error is ${worst[0]} (${percent(worst[1] / n)})` : ''}.`;
   }
 }
 
@@ -210,6 +211,8 @@ export interface ScatterData {
   y: string;
   /** Statistics computed elsewhere (Spearman, bootstrap interval), in words. */
   note?: string;
+  /** false: whoever computed them says that a line would mean nothing. Default: drawn where one can be fitted. */
+  line?: boolean;
   /** Values there can be at all: a share has no axis below 0. */
   limits?: { x?: [number, number]; y?: [number, number] };
 }
@@ -238,8 +241,6 @@ export function leastSquares(points: { x: number; y: number }[]): { slope: numbe
 export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
   const theme = options.theme ?? cssTheme;
   const { width } = options;
-  const height = options.height ?? Math.round(Math.max(280, Math.min(440, width * 0.6)));
-  const plot: Box = { x: 44, y: 30, w: width - 44 - 16, h: height - 30 - 62 };
   const points = data.points.filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y));
   const span = (pick: (p: ScatterPoint) => number[], [least, most]: [number, number] = [-Infinity, Infinity]): [number, number] => {
     const v = points.flatMap(pick).filter(Number.isFinite);
@@ -252,13 +253,22 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
     return [Math.max(least, lo - pad), Math.min(most, hi + pad)];
   };
   const { limits } = data;
+  const line = data.line === false ? null : leastSquares(points);
+  const statement = data.note ?? (line ? `r = ${line.r.toFixed(2).replace('-', '−')} over ${line.n} points` : `${many(points.length, 'point')}: ${points.length < FIT_MINIMUM ? 'fewer than five, so no line is fitted' : 'no spread, so no line is fitted'}`);
+  const said = wrap(statement, width, SIZE.text * 1.06);
+  const below = 16 * (said.length - 1);
+  const height = options.height ?? Math.round(Math.max(280, Math.min(440, width * 0.6))) + below;
+  const plot: Box = { x: 44, y: 30, w: width - 44 - 16, h: height - 30 - 62 - below };
   const x = scaleLinear(span((p) => [p.x, ...(p.xInterval ?? [])], limits?.x), [plot.x, plot.x + plot.w]).nice(5);
   const y = scaleLinear(span((p) => [p.y, ...(p.yInterval ?? [])], limits?.y), [plot.y + plot.h, plot.y]).nice(5);
-  const line = leastSquares(points);
   const series = [...new Set(points.map((p) => p.series ?? ''))];
   const taken: Box[] = points.map((p) => ({ x: x(p.x) - 5, y: y(p.y) - 5, w: 10, h: 10 }));
-  const places = placeLabels(points.map((p) => ({ x: x(p.x), y: y(p.y), gap: 8, text: p.label, size: SIZE.small })), { x: 2, y: plot.y, w: width - 4, h: plot.h }, taken);
-  const statement = data.note ?? (line ? `r = ${line.r.toFixed(2).replace('-', '−')} over ${line.n} points` : `${points.length} point${points.length === 1 ? '' : 's'}: ${points.length < FIT_MINIMUM ? 'fewer than five, so no line is fitted' : 'no spread, so no line is fitted'}`);
+  // what lies on one spot has one label: a few names, or how many they are
+  const spots = [...group(points, (p) => `${Math.round(x(p.x))} ${Math.round(y(p.y))}`).values()];
+  const labels = spots.map((at) => ({ at: at[0], language: at.length > 1 ? undefined : at[0].language, text: at.length < 4 ? at.map((p) => p.label).join(', ') : `${at.length === points.length ? 'all ' : ''}${at.length} at (${short(at[0].x)}, ${short(at[0].y)})` }));
+  // those that stand for many first: they find a place before the others
+  const order = labels.map((_, k) => k).sort((a, b) => spots[b].length - spots[a].length);
+  const placed = placeLabels(order.map((k) => ({ x: x(labels[k].at.x), y: y(labels[k].at.y), gap: 8, text: labels[k].text, size: SIZE.small })), { x: 2, y: plot.y, w: width - 4, h: plot.h }, taken);
   const finding = options.label ?? `${data.y} against ${data.x}: ${statement}.`;
   const looks = (k: number, colour: string) => ({ fill: k === 1 ? theme.background : colour, 'fill-opacity': k > 1 ? 0.35 : null, stroke: colour, 'stroke-width': 1.3 });
   // right to left above the plot, as far as the axis' name
@@ -290,7 +300,7 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
         x.ticks(Math.max(3, Math.round(plot.w / 110))).map((t) => h('text', { x: x(t), y: plot.y + plot.h + 17, 'text-anchor': 'middle' }, short(t))),
         h('text', { class: 'axis-name', x: plot.x + plot.w, y: plot.y + plot.h + 35, 'text-anchor': 'end', fill: theme.ink }, `${data.x} →`),
       ),
-      h('text', { class: 'statement', x: 0, y: height - 8, 'font-size': SIZE.text, fill: theme.ink, 'font-weight': 600 }, fit(statement, width, SIZE.text * 1.06)),
+      said.map((text, k) => h('text', { class: 'statement', x: 0, y: height - 8 - 16 * (said.length - 1 - k), 'font-size': SIZE.text, fill: theme.ink, 'font-weight': 600 }, text)),
       line ? h('path', { class: 'fit', 'clip-path': `url(#${clip})`, d: `M${num(x(x0))},${num(y(clipY(x0)))}L${num(x(x1))},${num(y(clipY(x1)))}`, stroke: theme.accent, 'stroke-width': 1.5, 'stroke-dasharray': '6 4' }) : null,
       points.map((p, i) => {
         const colour = p.language ? languageColour(theme, p.language) : theme.ink;
@@ -303,9 +313,9 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
           h('path', { d: markerPath(languageStyle(p.language ?? 'en').marker, xs[i], ys[i], 4), ...look }),
         );
       }),
-      points.map((p, i) => {
-        const place = places[i];
-        return place === null ? null : h('text', { class: 'name', x: place.x, y: place.y, 'text-anchor': place.anchor, 'font-size': SIZE.small, fill: theme.muted, 'data-language': p.language, stroke: theme.background, 'stroke-width': 3, 'paint-order': 'stroke' }, p.label);
+      order.map((k, i) => {
+        const place = placed[i];
+        return place === null ? null : h('text', { class: 'name', x: place.x, y: place.y, 'text-anchor': place.anchor, 'font-size': SIZE.small, fill: theme.muted, 'data-language': labels[k].language, stroke: theme.background, 'stroke-width': 3, 'paint-order': 'stroke' }, labels[k].text);
       }),
     ),
     width,
@@ -315,7 +325,9 @@ export function scatterFit(data: ScatterData, options: ChartOptions): Chart {
     table: { columns: ['label', 'series', data.x, data.y], rows: points.map((p): Cell[] => [p.label, p.series ?? '', p.x, p.y]) },
     locate(px, py) {
       const i = nearest(xs, ys, px, py, 20);
-      return i < 0 ? null : { language: points[i].language, x: xs[i], y: ys[i], text: `${points[i].label}: ${data.x} ${short(points[i].x)}, ${data.y} ${short(points[i].y)}` };
+      if (i < 0) return null;
+      const here = points.filter((_, k) => Math.round(xs[k]) === Math.round(xs[i]) && Math.round(ys[k]) === Math.round(ys[i]));
+      return { language: points[i].language, x: xs[i], y: ys[i], text: `${here.map((p) => p.label).join(', ')}: ${data.x} ${short(points[i].x)}, ${data.y} ${short(points[i].y)}` };
     },
   };
 }

@@ -91,6 +91,8 @@ export function percent(p: number): string {
   if (v > 0 && v < 0.1) return '<0.1 %';
   return `${v >= 9.95 || v === 0 ? Math.round(v) : v.toFixed(1)} %`;
 }
+/** 1 item, 2 items. */
+export const many = (n: number, one: string, more = `${one}s`): string => `${n} ${n === 1 ? one : more}`;
 /** Three significant digits without trailing noise; NaN as a dash. Minus is a true minus. */
 export function short(n: number): string {
   if (!Number.isFinite(n)) return Number.isNaN(n) ? '–' : n > 0 ? '∞' : '−∞';

@@ -7,6 +7,7 @@ import type { View } from '../runtime/view';
 import type { Capabilities, Device, ModelRef, Provenance, SelfTest } from '../types';
 import { choose, options, type Choice, type Option } from './choose';
 import type { ModelConfig } from './config';
+import { bytesToRead } from './cost';
 import { Decoder } from './decoder';
 import { chooseDevice } from './device';
 import { checkBuffers, understood } from './graph';
@@ -53,13 +54,14 @@ const UNTOUCHED_UP_TO = 32 * 2 ** 20;
 const KEEP_UP_TO = 64 * 2 ** 20;
 const TEST_TEXT = 'The river flows through the old town. Which river? 河 नदी';
 
-/** The files that a repository offers, with what speaks against each on this device: what a reader chooses from. */
-export async function listOptions(ref: ModelRef, device: Device | undefined, can: Capabilities, context: SourceContext): Promise<{ options: Option[]; choice: Choice; device: Device; deviceReason: string }> {
+/** The files that a repository offers, with what speaks against each on this device: what a reader chooses from; and what loading would read. */
+export async function listOptions(ref: ModelRef, device: Device | undefined, can: Capabilities, context: SourceContext): Promise<{ options: Option[]; choice: Choice; bytes: number | null; device: Device; deviceReason: string }> {
   const source = await openSource(ref, context);
   const { device: chosen, reason } = chooseDevice(device, can);
   const { config } = await readDescription(source, context.signal);
   const list = options(source.files, chosen, can, config);
-  return { options: list, choice: choose(list, ref.dtype, chosen, can), device: chosen, deviceReason: reason };
+  const choice = choose(list, ref.dtype, chosen, can);
+  return { options: list, choice, bytes: bytesToRead(source.files, choice), device: chosen, deviceReason: reason };
 }
 
 /** @throws LabError of every kind that loading can end with */

@@ -103,4 +103,4 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
   return worst;
 }
 
-const digits = (x: number): string => (x === 0 ? '0' : x.toExponential(1));
+const digits = (x: number): string => (x !== 0 && (x < 1e-2 || x >= 1e4) ? x.toExponential(1) : String(Number(x.toPrecision(2))));

@@ -116,4 +116,8 @@ export function runtimeAssets(device: Device): string[] {
   return [absolute(mjs), absolute(wasm)];
 }
 
+declare const __RUNTIME_BYTES__: Record<OrtBuild, number>;
+/** What these files weigh, unpacked: a host may send them packed. */
+export const runtimeBytes = (device: Device): number => __RUNTIME_BYTES__[buildFor(device)];
+
 const absolute = (url: string): string => new URL(url, import.meta.url).href;

@@ -18,9 +18,10 @@ export const LINK_LIMIT = 2000;
 export const READ_LIMIT = 65_536;
 export const TEXT_LIMIT = 262_144;
 
+/** `english`: the same question in English, asked beside it. */
 export type LinkAsk =
   | { kind: 'item'; set: string; item: string; contextLanguage: Language; questionLanguage: Language; prompt?: PromptOptions }
-  | { kind: 'text'; context: string; question: string; contextLanguage?: Language; questionLanguage?: Language; answer?: { text: string; start: number }; prompt?: PromptOptions };
+  | { kind: 'text'; context: string; question: string; contextLanguage?: Language; questionLanguage?: Language; answer?: { text: string; start: number }; english?: string; prompt?: PromptOptions };
 
 export interface ProbeLink {
   version: typeof LINK_VERSION;
@@ -191,6 +192,7 @@ function readAsk(f: Map<string, string>, remarks: string[]): LinkAsk | null | Re
       if (Number.isInteger(o.start) && (o.start as number) >= 0 && (o.start as number) < length) ask.answer = { text: o.answer, start: o.start as number };
       else remarks.push('The answer’s place in the context is out of range and was left out.');
     }
+    if (typeof o.english === 'string') ask.english = o.english;
     const edited = typeof o.prompt === 'string' ? o.prompt : undefined;
     if (prompt || edited !== undefined) ask.prompt = { ...prompt, ...(edited !== undefined ? { text: edited } : {}) };
     return ask;
@@ -322,7 +324,7 @@ export function makeLink(link: ProbeLink, base = ''): Read<string> {
   for (const [key, value] of writeMechanism(view.mechanism)) add(key, value);
   if (view.hide && view.hide.length > 0) add('hide', view.hide.join(','));
   if (ask?.kind === 'text')
-    add('x', pack(JSON.stringify({ context: ask.context, question: ask.question, ...(ask.answer ? { answer: ask.answer.text, start: ask.answer.start } : {}), ...(ask.prompt?.text !== undefined ? { prompt: ask.prompt.text } : {}) })));
+    add('x', pack(JSON.stringify({ context: ask.context, question: ask.question, ...(ask.answer ? { answer: ask.answer.text, start: ask.answer.start } : {}), ...(ask.english ? { english: ask.english } : {}), ...(ask.prompt?.text !== undefined ? { prompt: ask.prompt.text } : {}) })));
   const text = `#/probe?${f.map(([k, v]) => `${k}=${quote(v)}`).join('&')}`;
   const length = base.length + text.length;
   if (length > LINK_LIMIT) return fail('too-long', `As a link this would have ${length} characters, more than the ${LINK_LIMIT} that mail and chat leave whole. Save it as a file instead: whoever drops the file on the lab sees the same view.`);

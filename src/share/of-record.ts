@@ -2,6 +2,7 @@
 import { groupRelevance, mrd, MRD_THRESHOLD } from '../probe/phases';
 import { layerCosine, norms } from '../probe/similarity';
 import { GROUPS, type Ask, type Probe, type TokenGroup } from '../types';
+import { goldOf } from '../xmrc/answer';
 import { toCsv } from './csv';
 import { tokensHash } from './hash';
 import type { LinkAsk, ProbeLink } from './link';
@@ -19,7 +20,9 @@ export const asRecord = (of: Recordable): LabRecord => ('runs' in of ? of : make
 export function linkAsk(ask: Ask): LinkAsk {
   const { contextLanguage, questionLanguage, prompt } = ask;
   const more = prompt ? { prompt } : {};
-  if (!('item' in ask)) return { kind: 'text', context: ask.context, question: ask.question, ...(contextLanguage ? { contextLanguage } : {}), ...(questionLanguage ? { questionLanguage } : {}), ...(ask.answer ? { answer: ask.answer } : {}), ...more };
+  // the model's own answer is found again by whoever asks it again
+  const gold = 'item' in ask ? null : goldOf(ask.answer);
+  if (!('item' in ask)) return { kind: 'text', context: ask.context, question: ask.question, ...(contextLanguage ? { contextLanguage } : {}), ...(questionLanguage ? { questionLanguage } : {}), ...(gold ? { answer: gold } : {}), ...more };
   const { item } = ask;
   const set = ask.set ?? (typeof item === 'string' ? undefined : item.set);
   if (set || typeof item === 'string') return { kind: 'item', set: set ?? 'world', item: typeof item === 'string' ? item : item.id, contextLanguage: ask.contextLanguage, questionLanguage: ask.questionLanguage, ...more };
@@ -30,8 +33,12 @@ export function linkAsk(ask: Ask): LinkAsk {
 /** And back: the ask that a link means; null when it asks nothing. */
 export function askOfLink(ask: LinkAsk | null): Ask | null {
   if (!ask) return null;
-  const { kind: _kind, ...rest } = ask;
-  return rest as Ask;
+  if (ask.kind === 'item') {
+    const { kind: _kind, ...rest } = ask;
+    return rest;
+  }
+  const { kind: _kind, english: _english, ...rest } = ask;
+  return rest;
 }
 
 const modelOf = ({ model }: Probe): ProbeLink['models'][number] => ({ ...model.ref, revision: model.provenance.revision, dtype: model.dtype });

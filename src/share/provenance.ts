@@ -70,7 +70,7 @@ export interface RunComparison {
   text: string;
 }
 
-const cosText = (c: number): string => (c > 0.999999 ? 'cos > 0.999999' : `cos ${c.toFixed(c > 0.999 ? 6 : 4)}`);
+const cosText = (c: number): string => `cos ${c.toFixed(c > 0.999 ? 6 : 4)}`;
 
 function circumstances(a: Provenance, b: Provenance): string[] {
   const out: string[] = [];
@@ -128,11 +128,11 @@ export function compareWithLink(link: { tokens?: string; sketch?: string }, here
 
 function sentence(sameTokens: boolean | null, sameAnswer: boolean | null, cos: number | null, sketch: boolean, differences: string[]): string {
   const parts: string[] = [];
-  if (sameTokens === false) parts.push('The prompt is cut into other tokens than in the original: the tokenizer or the prompt has changed, and the two runs are not the same measurement.');
+  if (sameTokens === false) parts.push('The prompt is cut into other tokens than it was there: the tokenizer or the prompt has changed, and the two runs are not the same measurement.');
   if (cos === null) parts.push('There are no states to compare with.');
   // the bytes of a sketch resolve no better than about 1e-4
-  else if (sketch) parts.push(cos > 0.9998 ? 'Your run agrees with the original (cos > 0.9998 by the link’s sketch of the readout).' : `Your run differs from the original: about cos ${cos.toFixed(3)} by the link’s sketch of the readout.`);
-  else parts.push(cos > 0.999999 ? `Your run agrees with the original (${cosText(cos)}).` : `Your run differs from the original by ${cosText(cos)}.`);
+  else if (sketch) parts.push(cos > 0.9998 ? 'Your numbers equal those of the link, as far as its sketch of the readout can tell.' : `Your numbers differ from those of the link: about cos ${cos.toFixed(3)} by its sketch of the readout.`);
+  else parts.push(cos > 0.999999 ? 'Your numbers equal those recorded.' : `Your numbers differ from those recorded: ${cosText(cos)}.`);
   if (sameAnswer === false) parts.push('The answer is not the same.');
   if (differences.length > 0) parts.push(`Not alike: ${differences.join('; ')}.`);
   return parts.join(' ');

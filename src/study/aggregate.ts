@@ -1,13 +1,13 @@
 /**
- * From cells to tables. Every number carries its n and, where it is a mean over items, a percentile bootstrap interval over the
- * items. Cells that could not be run are counted and left out of the means.
+ * From cells to tables. Every number carries its n and, where it is a mean over enough items, an interval: of a share Wilson's, else a
+ * percentile bootstrap over the items. Cells that could not be run are counted and left out of the means.
  */
 import { LANGUAGES, type Language, type Scenario } from '../types';
 import { SCORES, StudyColumns, type RowColumns, type Score } from './columns';
 import { modelKey, type StudyDesign, type StudyModel } from './design';
 import { errorType, type CellResult } from './result';
 import { ranOf, rowLanguage, rowOf, type Row } from './rows';
-import { bootstrap, mean, meanOf, relate, type BootstrapOptions, type Estimate, type Refused, type Relation } from './stats';
+import { bootstrap, mean, meanOf, ofItems, relateScores, type BootstrapOptions, type Estimate, type Refused, type Relation } from './stats';
 
 export { phasing, rowLanguage, type Row } from './rows';
 
@@ -26,10 +26,17 @@ export interface Summary {
   ratios: Ratio[];
   /** Mean over languages per model and scenario. */
   means: ({ model: string; scenario: Scenario; languages: number } & Record<Score, number>)[];
-  /** Phasing stability against SQuAD F1 over (model, scenario, languages) rows. */
-  stability: { points: { model: string; label: string; x: number; y: number }[]; relation: Relation | Refused };
+  /** Phasing stability against SQuAD F1 over (model, scenario, languages) rows: of all, and within each model where there are several. */
+  stability: { points: StabilityPoint[]; relation: Relation | Refused; within: { model: string; relation: Relation | Refused }[] };
   cells: number;
   failed: number;
+}
+
+interface StabilityPoint {
+  model: string;
+  label: string;
+  x: number;
+  y: number;
 }
 
 /** Tables of what the columns hold. The order in which cells were finished makes no difference. */
@@ -46,10 +53,16 @@ export function summarise(design: StudyDesign, columns: StudyColumns, options: B
     rows,
     ratios: ratios(groups, options),
     means: means(rows),
-    stability: { points, relation: relate(points.map((p) => p.x), points.map((p) => p.y), options) },
+    stability: stabilityOf(points, options),
     cells: columns.cells,
     failed: rows.reduce((n, r) => n + r.failed, 0),
   };
+}
+
+function stabilityOf(points: StabilityPoint[], options: BootstrapOptions): Summary['stability'] {
+  const related = (some: StabilityPoint[]): Relation | Refused => relateScores(some.map((p) => p.x), some.map((p) => p.y), ['y'], options);
+  const models = [...new Set(points.map((p) => p.model))];
+  return { points, relation: related(points), within: models.length > 1 ? models.map((model) => ({ model, relation: related(points.filter((p) => p.model === model)) })) : [] };
 }
 
 export function aggregate(design: StudyDesign, results: Iterable<CellResult>, options?: BootstrapOptions): Summary {
@@ -107,7 +120,7 @@ function ratio(columns: readonly number[][], base: readonly number[], options: B
   if (n === 0) return { value: NaN, low: NaN, high: NaN, n };
   const all = Uint32Array.from(base, (_, i) => i);
   const at = (indices: Uint32Array): number => mean(columns.map((c) => meanOf(c, indices))) / meanOf(base, indices);
-  return { value: at(all), n, ...bootstrap(n, at, options) };
+  return ofItems({ value: at(all), n, ...bootstrap(n, at, options) });
 }
 
 function means(rows: readonly Row[]): Summary['means'] {
@@ -131,5 +144,5 @@ export function sizeAgainstScore(summary: Summary, scenario: Scenario): { points
     const m = summary.means.find((x) => x.model === modelKey(model.ref) && x.scenario === scenario);
     return m && model.parameters ? [{ model, x: Math.log10(model.parameters), y: m.f1 }] : [];
   });
-  return { points, relation: relate(points.map((p) => p.x), points.map((p) => p.y)) };
+  return { points, relation: relateScores(points.map((p) => p.x), points.map((p) => p.y), ['y']) };
 }

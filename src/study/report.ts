@@ -6,7 +6,7 @@ import { cautionAbout } from '../probe/caution';
 import { distrusted, rowLanguage, type Summary } from './aggregate';
 import { strongest, type LayerCurve } from './rows';
 import { modelKey } from './design';
-import { RESAMPLES } from './stats';
+import { FEWEST_ITEMS, RESAMPLES } from './stats';
 
 const number = (x: number | null | undefined): string => (x === null || x === undefined || !Number.isFinite(x) ? '' : String(Math.round(x * 1e6) / 1e6));
 
@@ -89,7 +89,7 @@ export function methods(summary: Summary, versions: Versions): string {
     }, in the scenarios ${design.scenarios.join(', ')} (context language – question language) with x in ${design.languages.join(', ')}.`,
     `Prompts put the context before the question (${design.prompt.kind ?? 'the model’s own form'}, ${design.prompt.shots ?? 0} examples); answers were decoded greedily, at most ${design.maxTokens} tokens${design.precise ? ', 4-bit products on float activations' : ''}.`,
     REFERENCE_TEXT.scores,
-    `Intervals are 95 % percentile bootstrap intervals over items (${RESAMPLES} resamples). Ratios divide by the model’s own en-en F1 on the same items.`,
+    `Intervals are at 95 %: of exact match and oracle hits Wilson score intervals, of other means percentile bootstrap intervals over items (${RESAMPLES} resamples; none for fewer than ${FEWEST_ITEMS} items). Ratios divide by the model’s own en-en F1 on the same items.`,
     REFERENCE_TEXT.errors(design.correctF1),
     ...(oracle ? [REFERENCE_TEXT.oracle(design.oracleTarget ?? 'answer')] : []),
     ...(phases ? [REFERENCE_TEXT.phasing] : []),

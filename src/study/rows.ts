@@ -1,9 +1,9 @@
-/** One square of the matrix, from its columns: every mean with its n and a percentile bootstrap interval over the items. */
+/** One square of the matrix, from its columns: every mean with its n and, of enough items, its interval. */
 import type { Match } from '../probe/patching';
 import type { Language, Scenario, TokenGroup } from '../types';
 import { ERROR_TYPES, type ErrorType } from '../xmrc/errors';
 import { SCORES, type Layered, type RowColumns, type Score } from './columns';
-import { estimateMeans, mean, quantile, sd, type BootstrapOptions, type Estimate } from './stats';
+import { estimateMeans, estimateShare, mean, ofItems, quantile, sd, type BootstrapOptions, type Estimate } from './stats';
 
 /** Over the items that have the layer. */
 export interface LayerCurve {
@@ -71,6 +71,9 @@ export function phasing(depths: readonly { question: number; answerSpan: number;
   };
 }
 
+/** Scores that are right or wrong, nothing between. */
+const SHARES: ReadonlySet<Score> = new Set(['em', 'languageAwareEm']);
+
 /** Cells that ran, in the order of their items: intervals must not depend on the order in which cells were finished. */
 export function ranOf({ items, numbers }: RowColumns): number[] {
   const order = items.flatMap((_, i) => (numbers.failed[i] ? [] : [i]));
@@ -81,7 +84,7 @@ export function rowOf(columns: RowColumns, options: BootstrapOptions): Row {
   const { numbers, items, model, scenario, contextLanguage, questionLanguage } = columns;
   const ran = ranOf(columns);
   const of = (column: keyof RowColumns['numbers']): Float64Array => Float64Array.from(ran, (i) => numbers[column][i]);
-  const scores = estimateMeans(SCORES.map(of), ran.length, options);
+  const scores = estimateMeans(SCORES.map(of), ran.length, options).map((e, k) => (SHARES.has(SCORES[k]) ? estimateShare(of(SCORES[k])) : ofItems(e)));
   const errors = Object.fromEntries(ERROR_TYPES.map((t) => [t, 0])) as Record<ErrorType, number>;
   for (const i of ran) errors[ERROR_TYPES[numbers.error[i]]]++;
   const depths = ran.filter((i) => Number.isFinite(numbers.mrdLayers[i])).map((i) => ({ question: numbers.mrdQuestion[i], answerSpan: numbers.mrdAnswer[i], layers: numbers.mrdLayers[i] }));
@@ -92,7 +95,7 @@ export function rowOf(columns: RowColumns, options: BootstrapOptions): Row {
     ...(Object.fromEntries(SCORES.map((s, k) => [s, scores[k]])) as Record<Score, Estimate>),
     errors,
     corrected: ran.reduce((n, i) => n + numbers.corrected[i], 0),
-    oracle: oracleOf(of('hit'), of('chance'), of('control'), options),
+    oracle: oracleOf(of('hit'), of('chance'), of('control')),
     phasing: phasing(depths),
     alignment: columns.alignment && layerCurve(columns.alignment, ran),
     patching: columns.patching.map((c) => ({ group: c.group, match: c.match, ...layerCurve(c, ran), flips: layerCurve({ layers: c.layers, values: c.flips }, ran).mean })),
@@ -101,15 +104,15 @@ export function rowOf(columns: RowColumns, options: BootstrapOptions): Row {
   };
 }
 
-function oracleOf(hit: Float64Array, chance: Float64Array, control: Float64Array, options: BootstrapOptions): Row['oracle'] {
+function oracleOf(hit: Float64Array, chance: Float64Array, control: Float64Array): Row['oracle'] {
   const measured = (column: Float64Array): Float64Array => column.filter(Number.isFinite);
   const hits = measured(hit);
   const controls = measured(control);
   if (hits.length === 0) return null;
   return {
-    hit: estimateMeans([hits], hits.length, options)[0],
+    hit: estimateShare(hits),
     chance: mean(measured(chance)),
-    control: controls.length === 0 ? null : estimateMeans([controls], controls.length, options)[0],
+    control: controls.length === 0 ? null : estimateShare(controls),
   };
 }
 

@@ -8,6 +8,8 @@ import { quantileSorted } from 'd3-array';
 import { seeded } from '../xmrc/random';
 
 export const FEWEST_POINTS = 5;
+/** A resample of fewer items holds too few of their combinations: three alike give an interval of no width, whatever the model. */
+export const FEWEST_ITEMS = 10;
 export const RESAMPLES = 1000;
 export const LEVEL = 0.95;
 
@@ -94,6 +96,25 @@ export function estimateMeans(columns: readonly ArrayLike<number>[], n: number, 
   return columns.map((column, c) => ({ value: mean(column), n, ...percentiles(found[c], level) }));
 }
 
+/**
+ * A share, that is the mean of 0s and 1s, with Wilson's score interval (1927), which has a width even where all are alike:
+ * (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n).
+ */
+export function estimateShare(values: ArrayLike<number>): Estimate {
+  const n = values.length;
+  if (n === 0) return { value: NaN, low: NaN, high: NaN, n };
+  const p = mean(values);
+  const z2 = Z * Z;
+  const middle = (p + z2 / (2 * n)) / (1 + z2 / n);
+  const half = (Z * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n * n))) / (1 + z2 / n);
+  return { value: p, n, low: p === 0 ? 0 : middle - half, high: p === 1 ? 1 : middle + half };
+}
+/** Half of what lies outside `LEVEL` is above this, in a normal distribution. */
+const Z = 1.959963984540054;
+
+/** What may be said of a mean over so few items: the mean. */
+export const ofItems = (e: Estimate): Estimate => (e.n < FEWEST_ITEMS ? { ...e, low: NaN, high: NaN } : e);
+
 export function meanOf(values: ArrayLike<number>, indices: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < indices.length; i++) sum += values[indices[i]];
@@ -175,6 +196,22 @@ export interface Relation {
 export interface Refused {
   n: number;
   refused: string;
+}
+
+/** How near to 0 or to 1 a score tells no longer who is better. */
+const END = 0.02;
+
+/**
+ * As `relate`, where these columns are scores in 0..1: with most of them at an end of the scale a line would join two heaps.
+ * At least `FEWEST_POINTS` must lie between.
+ */
+export function relateScores(x: ArrayLike<number>, y: ArrayLike<number>, scores: readonly ('x' | 'y')[], options?: BootstrapOptions): Relation | Refused {
+  const columns = scores.map((c) => (c === 'x' ? x : y));
+  const n = x.length;
+  let between = 0;
+  for (let i = 0; i < n; i++) if (columns.every((c) => c[i] > END && c[i] < 1 - END)) between++;
+  if (n >= FEWEST_POINTS && between < FEWEST_POINTS) return { n, refused: `no line: ${between === 0 ? `all ${n}` : `${n - between} of ${n}`} points lie at 0 or 100 %` };
+  return relate(x, y, options);
 }
 
 /** Everything said about two columns of points, or why nothing is said. */

@@ -1,6 +1,8 @@
 /** Words of the page that more than one component needs. */
 import type { Language, Phase, Scenario, SelfTest, TokenGroup } from '../types';
 
+export { many } from '../charts/text';
+
 export const LANGUAGE_NAMES: Record<Language, { own: string; english: string }> = {
   en: { own: 'English', english: 'English' },
   de: { own: 'Deutsch', english: 'German' },

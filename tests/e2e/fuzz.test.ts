@@ -63,12 +63,12 @@ test('10,000 links through the page’s own way in, on a page that waits for a w
       // every link is read and applied; every fifth is drawn
       if (i % 5 === 4) for (let turn = 0; turn < 4; turn++) await Promise.resolve();
       if (document.querySelector('.notice')) explained++;
-      const title = document.getElementById('inside-title');
-      if (!title) blank.push(hash);
+      const inside = document.getElementById('inside');
+      if (!inside) blank.push(hash);
       if (i % 25 !== 24) continue;
       // layout costs more than the link: now and then
       await new Promise(requestAnimationFrame);
-      if (!title?.offsetHeight) blank.push(hash);
+      if (!inside?.offsetHeight) blank.push(hash);
     }
     return { blank, failed, explained, injected: document.querySelectorAll('img[src=x], .notice script').length };
   }, hashes);
@@ -93,7 +93,7 @@ test('150 of them by the address bar, with a model at hand that answers what can
     const blank = await page.evaluate(async (hash) => {
       location.hash = hash;
       await new Promise(requestAnimationFrame);
-      return !document.getElementById('inside-title')?.offsetHeight;
+      return !document.getElementById('inside')?.offsetHeight;
     }, hash);
     expect(blank, hash).toBe(false);
   }

@@ -72,10 +72,19 @@ describe('which file', () => {
     // the software adapter has no 16-bit floats
     expect(await radio('q4f16').isDisabled()).toBe(true);
     expect(await line('q4f16').textContent()).toMatch(/shader-f16/);
-    // another device, another list
+    // another device, another list; the panel had closed when the page beside it was clicked
+    expect(await chip().getByRole('radio', { name: 'WASM' }).isVisible()).toBe(false);
+    await chip().locator('summary').click();
     await chip().getByRole('radio', { name: 'WASM' }).check();
     await files().locator('input[value=q4f16]:enabled').waitFor(LONG);
     expect(hub.log.filter((l) => /\.onnx/.test(l) && !/bytes=0-0$/.test(l))).toEqual([]);
+
+    // the answer is in sight from wherever it was asked for
+    await page.getByText(/^Models known to fit/).click();
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight / 2));
+    const heading = await files().getByRole('heading', { name: 'Which file' }).boundingBox();
+    expect(heading!.y).toBeGreaterThanOrEqual(0);
+    expect(heading!.y).toBeLessThan(720);
 
     await radio('q4').check();
     expect(await loadFile().textContent()).toMatch(/205 kB/);

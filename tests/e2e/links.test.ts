@@ -47,7 +47,7 @@ test('a link reopens the same picture in another browser profile; back and forwa
   await first.close();
 
   const second = await visit(browser, link);
-  await second.page.getByText('agrees with the original').waitFor({ timeout: 120_000 });
+  await second.page.getByText('Your numbers equal those of the link').waitFor({ timeout: 120_000 });
   await second.page.locator('svg.chart-trajectory [data-language=en]').first().waitFor({ timeout: 60_000 });
   expect(await second.page.getByRole('slider', { name: /^Layer/ }).inputValue()).toBe('3');
   expect(await picture(second.page)).toBe(drawn);
@@ -91,6 +91,15 @@ test('broken, foreign and hostile links are explained; nothing is fetched from w
     const { page, foreign, close } = await visit(browser, served.url + hash);
     await page.locator('.notice').filter({ hasText: says }).waitFor({ timeout: 60_000 });
     await page.getByRole('button', { name: 'Next item' }).waitFor();
+    // what a link would fetch can be declined
+    const stay = page.getByRole('button', { name: 'Stay with this model' });
+    if (hash.includes('evil.example')) {
+      await stay.click();
+      expect(await page.locator('.notice').count()).toBe(0);
+      await ready(page);
+      await ask(page);
+      await page.getByText('Measured just now with Passage post-trained').waitFor();
+    } else expect(await stay.count(), hash).toBe(0);
     expect(foreign, hash).toEqual([]);
     await close();
   }
@@ -101,5 +110,14 @@ test('an embedded view leaves out what it is told to', async () => {
   await page.locator('svg.chart-trajectory').waitFor({ timeout: 120_000 });
   expect(await page.getByRole('tablist').count()).toBe(0);
   expect(await page.getByRole('form').count()).toBe(0);
+  expect(await page.getByText('Inside, layer by layer').count()).toBe(0);
+  // by itself the picture fits the window it is given
+  await page.setViewportSize({ width: 960, height: 640 });
+  await page.goto('about:blank');
+  await page.goto(`${served.url}#/probe?v=1&set=world&item=held-out-facts-000-0&c=en&q=de&hide=frame,controls,reading,lens,views`);
+  await page.locator('svg.chart-trajectory [data-language=de]').first().waitFor({ timeout: 120_000 });
+  // once the link's own question is asked, nothing is left to say above it
+  await page.locator('#inside .status').waitFor({ state: 'detached', timeout: 120_000 });
+  expect(await page.evaluate(() => document.documentElement.scrollHeight)).toBeLessThanOrEqual(640);
   await close();
 });

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadFile } from '../../src/xmrc/items';
 import { launch, serve, visit, type Served } from '../harness';
 import { ask, axe, overflow, questionIn, ready, tabTo } from './steps';
 
@@ -71,6 +72,55 @@ describe('a first visit', () => {
     await close();
   });
 
+  test('own text has what an item has: the question in English beside it, and an answer, its own or the model’s, where it stands', async () => {
+    const { page, close } = await visit(browser, served.url);
+    await ready(page);
+    const { items } = loadFile(await readFile(resolve(import.meta.dirname, '../../public/items/world.json'), 'utf8'), 'world.json');
+    const item = items.find((i) => i.answer.en && i.context.en?.split(i.answer.en.text).length === 2)!;
+    await page.getByRole('button', { name: 'Your own' }).click();
+    const question = page.getByLabel('Question', { exact: true });
+    const size = (): Promise<number> => question.evaluate((el) => Number.parseFloat(getComputedStyle(el).fontSize));
+    const latin = await size();
+    await questionIn(page).selectOption('ar');
+    // Arabic is set larger than Latin, here as everywhere
+    expect((await size()) / latin).toBeCloseTo(1.06, 2);
+    await page.getByLabel('Passage', { exact: true }).fill(item.context.en!);
+    await question.fill(item.question.ar!);
+    await page.getByRole('tab', { name: 'Layer curves' }).click();
+    await ask(page);
+    const panel = page.getByRole('tabpanel');
+    await panel.getByText('give the same question in English, and ask').waitFor();
+    await page.getByLabel('The same question in English').fill(item.question.en!);
+    await page.getByText('Press Ask for the question above.').waitFor();
+    await ask(page);
+    // no gold is named: the span is the model's own answer, and nothing is scored
+    const own = (await page.locator('.answer [role=status]').textContent())?.trim() ?? '';
+    expect(own).toBe(item.answer.en!.text);
+    await page.getByText(`Taken now: the model’s own answer, “${own}”`).waitFor();
+    expect(await page.locator('.answer dl').textContent()).not.toMatch(/F1/);
+    await page.getByText('No gold answer is named: the answer span is where the model’s own answer stands').waitFor();
+    for (const title of ['Where the question’s languages meet', 'Where the readout turns to the answer', 'Where the answer appears', 'How the states grow']) await panel.getByRole('figure', { name: title }).waitFor();
+    await page.getByRole('tab', { name: 'Two phases' }).click();
+    await panel.getByText('probability of the answer token').first().waitFor();
+
+    const answer = page.getByRole('textbox', { name: 'The answer, as it stands in the passage' });
+    await answer.fill('nowhere in it');
+    await page.getByText('These words do not stand in the passage').waitFor();
+    await answer.fill(own);
+    await ask(page);
+    expect(await page.locator('.answer dl').textContent()).toMatch(/F1 100 · EM 100/);
+    await panel.getByText('probability of the gold token').first().waitFor();
+    // both travel in the link
+    await page.getByRole('button', { name: 'Share, save, open' }).click();
+    const link = await page.getByLabel(/^Link/).inputValue();
+    await close();
+    const second = await visit(browser, link);
+    await second.page.getByText('Your numbers equal those of the link').waitFor({ timeout: 120_000 });
+    expect(await second.page.getByLabel('The same question in English').inputValue()).toBe(item.question.en);
+    expect(await second.page.getByRole('textbox', { name: 'The answer, as it stands in the passage' }).inputValue()).toBe(own);
+    await second.close();
+  });
+
   test('a text longer than the model’s window is refused with the limit named; the page stays usable', async () => {
     const { page, close } = await visit(browser, served.url);
     await ready(page);
@@ -103,14 +153,22 @@ describe('when something is in the way', () => {
     const { page, close } = await visit(browser, 'about:blank');
     await page.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
     const large: string[] = [];
+    const sizes = new Map<string, number>();
     page.on('request', (r) => /\.(onnx|wasm)(_data)?$/.test(new URL(r.url()).pathname) && large.push(r.url()));
+    page.on('response', (r) => /\/models\/passage-post\/|\/ort-wasm/.test(r.url()) && sizes.set(r.url(), Number(r.headers()['content-length'])));
     await page.goto(served.url);
     const load = page.getByRole('button', { name: 'Load the model' });
     await load.waitFor({ timeout: 30_000 });
+    const said = /at most ([\d.]+) MB would be downloaded, the fp32 file ([\d.]+) MB and the runtime ([\d.]+) MB/;
+    await page.getByText(said).waitFor({ timeout: 30_000 });
+    const [, all, file, runtime] = said.exec(await page.locator('main').innerText())?.map(Number) ?? [];
+    expect(file + runtime).toBeCloseTo(all, 0);
     expect(large).toEqual([]);
     await load.click();
     await ready(page);
     expect(large.length).toBeGreaterThan(0);
+    // and what is fetched is what was said
+    expect([...sizes.values()].reduce((a, b) => a + b, 0) / 1e6).toBeCloseTo(all, 1);
     await close();
   });
 

@@ -87,3 +87,38 @@ test('a model that fails its self-test is labelled wherever it is shown, and so 
   expect(await axe(page)).toEqual([]);
   await close();
 });
+
+test('an answer stays its own model’s when another is loaded, and nobody is told of a recording they did not open', async () => {
+  const { page, close } = await visit(browser, served.url);
+  const label = page.locator('.answer .label');
+  const status = page.locator('#inside .status');
+  await page.getByText('Recorded with').waitFor({ timeout: 60_000 });
+  expect(await label.textContent()).toBe('Answer of Passage post-trained, recorded');
+  await ready(page);
+  await ask(page);
+  expect(await label.textContent()).toBe('Answer of Passage post-trained');
+  expect(await status.textContent()).not.toMatch(/Your numbers/);
+  await page.getByRole('tab', { name: 'Models and storage' }).click();
+  await page.getByRole('button', { name: 'Load Passage base' }).click();
+  await page.locator('.chip summary', { hasText: 'Passage base' }).getByText('✓ tested').waitFor({ timeout: 60_000 });
+  await page.getByRole('button', { name: /^← Back/ }).click();
+  expect(await label.textContent()).toBe('Answer of Passage post-trained');
+  expect(await page.locator('.answer dl').textContent()).toMatch(/F1 100/);
+  expect((await status.textContent())?.trim()).toBe('These pictures and this answer are of Passage post-trained. Press Ask to ask Passage base.');
+  await ask(page);
+  expect(await label.textContent()).toBe('Answer of Passage base');
+  expect(await status.textContent()).toMatch(/^\s*Measured just now with Passage base/);
+
+  // one that was opened is compared with, until something else is asked
+  await page.getByRole('list', { name: 'Recorded here' }).getByRole('button', { name: 'English passage, Arabic question' }).click();
+  await page.getByText('These pictures and this answer are of Passage post-trained.').waitFor();
+  await page.getByRole('tab', { name: 'Models and storage' }).click();
+  await page.getByRole('button', { name: 'Load Passage post-trained' }).click();
+  await page.locator('.chip summary', { hasText: 'Passage post-trained' }).getByText('✓ tested').waitFor({ timeout: 60_000 });
+  await page.getByRole('button', { name: /^← Back/ }).click();
+  await ask(page);
+  await page.getByText('Your numbers equal those recorded.').waitFor();
+  await page.getByRole('button', { name: 'Next item' }).click();
+  expect(await status.textContent()).not.toMatch(/Your numbers/);
+  await close();
+});

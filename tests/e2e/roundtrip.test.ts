@@ -83,7 +83,7 @@ test('view → link → view, with a second model, a range, a projection and a z
   await first.close();
 
   const second = await visit(plain, url);
-  await second.page.getByText('agrees with the original').waitFor({ timeout: 120_000 });
+  await second.page.getByText('Your numbers equal those of the link').waitFor({ timeout: 120_000 });
   await english(second.page);
   await second.page.locator('#panel svg.chart').first().waitFor({ timeout: 120_000 });
   expect(await both(second.page)).toEqual(drawn);
@@ -138,7 +138,7 @@ test('WASM against WebGPU: the plane travels with the record, paths agree within
   await ask(page);
   await english(page);
   await page.getByText(/In one plane its paths lie within [\d.e-]+ % of the plot/).waitFor();
-  expect(await page.locator('.notice').textContent()).toMatch(/device: wasm there, webgpu here/);
+  expect(await page.locator('#inside .status').textContent()).toMatch(/device: wasm there, webgpu here/);
   const here = await points(page);
   expect(here).toHaveLength(there.length);
   expect(Math.max(...here.map((v, i) => Math.abs(v - there[i])))).toBeLessThan(width / 100);
@@ -146,7 +146,7 @@ test('WASM against WebGPU: the plane travels with the record, paths agree within
   // a link has no room for the plane: it is fitted anew, its axes run as in the link
   await page.goto('about:blank');
   await page.goto(`${url}&d=webgpu`);
-  await page.getByText(/(agrees with|differs from) the original/).waitFor({ timeout: 120_000 });
+  await page.getByText(/Your numbers (equal|differ from) those of the link/).waitFor({ timeout: 120_000 });
   await english(page);
   const linked = await points(page);
   expect(linked).toHaveLength(there.length);

@@ -161,6 +161,9 @@ test('two models, and two files of one, side by side and as A minus B', async ()
   const apartBase = (await csvOf(page, 'How far apart their states lie')).slice(1).map((r) => Number(r[1]));
   expect(Math.max(...apartBase)).toBeGreaterThan(0.01);
 
+  // the base model has no fp32 file: that is said, and A is offered in the kind that both have
+  await panel.getByText('A fp32, B q4: part of the difference is rounding.').waitFor();
+
   // along the training
   const slider = panel.getByRole('slider');
   await slider.fill('2');
@@ -172,6 +175,12 @@ test('two models, and two files of one, side by side and as A minus B', async ()
   const apartFile = (await csvOf(page, 'How far apart their states lie')).slice(1).map((r) => Number(r[1]));
   expect(Math.max(...apartFile)).toBeGreaterThan(0);
   expect(Math.max(...apartFile)).toBeLessThan(Math.max(...apartBase));
+
+  await panel.getByLabel(/as model B/).selectOption('bundled:passage-base');
+  await panel.getByRole('button', { name: 'Ask A’s q4 file instead' }).click();
+  await panel.getByRole('rowheader', { name: 'A Passage post-trained, q4, WASM' }).waitFor({ timeout: 120_000 });
+  await panel.getByRole('rowheader', { name: 'B Passage base, q4, WASM' }).waitFor({ timeout: 120_000 });
+  expect(await panel.getByText('part of the difference is rounding').count()).toBe(0);
   expect(await axe(page)).toEqual([]);
   expect(await overflow(page)).toBeLessThanOrEqual(0);
   expect(errors).toEqual([]);
@@ -205,18 +214,50 @@ test('the first screen of a laptop shows the picture', async () => {
   await picture.waitFor({ timeout: 60_000 });
   await ready(page);
   const box = await picture.boundingBox();
-  expect((900 - (box?.y ?? 900)) / (box?.height ?? 1)).toBeGreaterThan(0.7);
+  // what covers its lower edge is the list of views, all of it on the first screen too
+  const list = page.getByRole('tablist', { name: 'Views' });
+  const listed = await list.boundingBox();
+  expect((listed?.y ?? 0) + (listed?.height ?? 900)).toBeLessThanOrEqual(900);
+  const onTop = (): Promise<string[]> =>
+    list.evaluate((el) => [...el.children].map((tab) => tab.getBoundingClientRect()).map(({ x, y, width, height }) => document.elementFromPoint(x + width / 2, y + height / 2)?.textContent ?? ''));
+  expect(await onTop()).toEqual(await list.getByRole('tab').allTextContents());
+  expect(((listed?.y ?? 0) - (box?.y ?? 900)) / (box?.height ?? 1)).toBeGreaterThan(0.55);
+  expect(await page.getByText('question encoding', { exact: true }).isVisible()).toBe(true);
 
-  // the slider goes along with pictures by layer, and with nothing else
+  // to ask moves nothing
+  await ask(page);
+  await page.locator('svg.chart-trajectory [data-language=en]').first().waitFor();
+  expect((await picture.boundingBox())?.y).toBe(box?.y);
+
+  // the list stays where it was clicked, whatever the views measure and whatever folds above it
+  await page.getByRole('tab', { name: 'Two phases' }).click();
+  const at = (await list.boundingBox())?.y ?? NaN;
+  expect(at).toBeLessThan(200);
+  for (const name of ['Compare models', 'Prompt', 'Layer curves', 'Models and storage', 'Study', 'Relevance']) {
+    await page.getByRole('tab', { name }).click();
+    expect(Math.abs(((await list.boundingBox())?.y ?? NaN) - at), name).toBeLessThan(2);
+  }
+
+  // the slider goes along with pictures by layer; views that are of no question have neither it nor the pictures above them
   const slider = async (): Promise<number> => (await page.getByRole('slider', { name: /^Layer/ }).boundingBox())?.y ?? NaN;
-  const toEnd = (): Promise<void> => page.evaluate(() => scrollTo(0, document.body.scrollHeight));
   await page.getByRole('tab', { name: 'Layer curves' }).click();
   await page.getByRole('figure', { name: 'How the states grow' }).scrollIntoViewIfNeeded();
   expect(await slider()).toBeGreaterThan(0);
   await page.getByRole('tab', { name: 'Study' }).click();
   await page.getByRole('button', { name: /study/i }).first().waitFor();
-  await toEnd();
-  expect(await slider()).toBeLessThan(0);
+  expect(await page.getByRole('slider', { name: /^Layer/ }).count()).toBe(0);
+  expect(await picture.isVisible()).toBe(false);
+  await page.getByRole('button', { name: /^← Back to/ }).click();
+  expect(await page.getByRole('tab', { selected: true }).textContent()).toBe('Layer curves');
+  expect((await picture.boundingBox())?.y).toBe(box?.y);
+
+  // in a hall all of it is larger, the pictures' words too
+  await page.setViewportSize({ width: 2550, height: 1440 });
+  await page.waitForFunction(() => document.querySelector('svg.chart-trajectory')!.getBoundingClientRect().width > 1200);
+  const scale = await picture.evaluate((svg: SVGSVGElement) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width);
+  expect(scale).toBeCloseTo(1.5, 1);
+  expect(await page.evaluate(() => Number.parseFloat(getComputedStyle(document.body).fontSize))).toBeCloseTo(1.5 * 15, 0);
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
   await close();
 });
 

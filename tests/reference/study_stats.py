@@ -1,4 +1,4 @@
-"""Goldens of src/study/stats.ts by NumPy and SciPy. Writes tests/fixtures/study/stats.json.
+"""Goldens of src/study/stats.ts by NumPy and SciPy. Writes tests/fixtures/study/stats.json and wilson.json.
 
     python tests/reference/study_stats.py        # needs numpy, scipy
 """
@@ -49,3 +49,9 @@ for n, kind in [(5, "plain"), (12, "plain"), (60, "plain"), (60, "ties"), (40, "
     })
 path = pathlib.Path(__file__).parents[1] / "fixtures/study/stats.json"
 path.write_text(json.dumps(out) + "\n")
+
+shares = []
+for hits, n in [(0, 1), (1, 1), (0, 3), (3, 3), (4, 4), (1, 7), (7, 12), (99, 100), (640, 660)]:
+    ci = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    shares.append({"hits": hits, "n": n, "low": float(ci.low), "high": float(ci.high)})
+(path.parent / "wilson.json").write_text(json.dumps(shares) + "\n")

@@ -27,7 +27,7 @@ import {
   type Hit,
   type PhaseStripData,
 } from '../../src/charts';
-import type { TokenInfo } from '../../src/types';
+import { LANGUAGES, type TokenInfo } from '../../src/types';
 import { alignment, errors, f1Matrix, lens, pair, patch, relevance, scatter, twelve } from '../fixtures/charts/data';
 
 /** Every chart passes here: snapshot, label, no text under 11 px, nothing unescaped, no NaN. */
@@ -183,6 +183,31 @@ describe('marks', () => {
     expect(alike).toMatch(/text-anchor="middle">100</);
     expect(renderToString(scatterFit({ points: points.map((p) => ({ ...p, series: 'base' })), x: 'x', y: 'y' }, { width: 500, theme }).svg)).not.toContain('legend');
   });
+  it('no name is cut on a narrow screen where a second line holds it', () => {
+    const series = ['question alignment', 'readout–answer similarity', 'gold token’s probability'].map((name, k) => ({ name, values: [0, 0.1 * k, 0.2 * k] }));
+    const svg = renderToString(layerCurves({ series, y: 'A minus B' }, { width: 358, theme }).svg);
+    const names = [...svg.matchAll(/<text class="name"[^>]*>(.*?)<\/text>/g)].map((m) => m[1].replace(/<[^>]*>/g, '').trim());
+    expect(names).toEqual(series.map((s) => s.name));
+    const phases = renderToString(phaseStrip({ layers: 8, question: 5, answer: 3, evidence: 'relevance' }, { width: 358, theme }).svg);
+    expect(phases).toMatch(/>No second phase<.*>answer span already at layer 3</s);
+  });
+  it('scatter names what lies on one spot once, draws no line where it is told not to, and loses no word of what is said instead', () => {
+    const languages = LANGUAGES.slice(1);
+    const names = (svg: string): string[] => [...svg.matchAll(/class="name"[^>]*>([^<]*)</g)].map((m) => m[1]);
+    const heap = scatterFit({ points: languages.map((language) => ({ x: 0, y: 100, label: language, language })), x: 'base', y: 'post', limits: { x: [0, 100], y: [0, 100] } }, { width: 500, theme });
+    expect(names(renderToString(heap.svg))).toEqual(['all 11 at (0, 100)']);
+    const at = /class="mark point"[^>]*>.*?d="M([\d.]+),([\d.]+)/s.exec(renderToString(heap.svg));
+    expect(heap.locate(Number(at?.[1]), Number(at?.[2]))?.text).toMatch(new RegExp(`^${languages.join(', ')}: `));
+    const some = scatterFit({ points: languages.map((language, i) => ({ x: i < 7 ? 0 : 10 * Math.min(i, 9), y: i < 7 ? 100 : 5 * Math.min(i, 9), label: language })), x: 'x', y: 'y' }, { width: 500, theme });
+    expect(names(renderToString(some.svg))).toEqual(['7 at (0, 100)', 'th, tr', 'ro', 'ru']);
+
+    const line = { points: [1, 2, 3, 4, 5, 6].map((v) => ({ x: v, y: v * v, label: `p${v}` })), x: 'x', y: 'y' };
+    expect(renderToString(scatterFit(line, { width: 500, theme }).svg)).toContain('class="fit"');
+    const note = 'all points: no line: all 24 points lie at 0 or 100 %; within Passage base: the points do not vary in one direction; within Passage post-trained: the points do not vary';
+    const told = renderToString(scatterFit({ ...line, line: false, note }, { width: 500, theme }).svg);
+    expect(told).not.toContain('class="fit"');
+    expect([...told.matchAll(/class="statement"[^>]*>([^<]*)</g)].map((m) => m[1]).join(' ')).toBe(note);
+  });
   it('small multiples share their scales and answer the pointer', async () => {
     const domain = trajectoryDomain(pair.paths);
     const chart = smallMultiples(
@@ -190,6 +215,9 @@ describe('marks', () => {
       { width: 900, theme },
     );
     await check('small-multiples', chart);
+    // what all panels end with is said once
+    expect(chart.finding.split('Joint PCA of')).toHaveLength(2);
+    expect(chart.finding).toMatch(/^question: .* readout: .*Joint PCA of/s);
     const circle = /data-layer="5" cx="([\d.]+)" cy="([\d.]+)"/.exec(renderToString(chart.svg));
     expect(chart.locate(Number(circle?.[1]), Number(circle?.[2]) + 20)?.layer).toBe(5);
   });

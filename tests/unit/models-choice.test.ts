@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { choose, options, type RemoteFile } from '../../src/models/choose';
+import { bytesToRead } from '../../src/models/cost';
 import { chooseDevice } from '../../src/models/device';
 import { dtypeOfFile, formatRef, parseRef } from '../../src/models/reference';
 import type { Capabilities } from '../../src/types';
@@ -115,6 +116,14 @@ describe('which file', () => {
   test('weights beside the graph count', () => {
     const fp32 = options(repository, 'webgpu', can()).find((o) => o.dtype === 'fp32');
     expect(fp32).toMatchObject({ bytes: 2001 * MB, data: [{ path: 'onnx/model.onnx_data' }] });
+  });
+
+  test('what loading reads: the graph, its weights, and the small files that are there; unknown where one size is', () => {
+    const files = [...repository.filter((f) => f.path.endsWith('.onnx') || f.path.endsWith('_data')), { path: 'config.json', bytes: 700, sha256: null }, { path: 'tokenizer.json', bytes: 9000, sha256: null }, { path: 'README.md', bytes: 5, sha256: null }];
+    const fp32 = choose(options(files, 'webgpu', can()), 'fp32', 'webgpu', can());
+    expect(bytesToRead(files, fp32)).toBe(2001 * MB + 9700);
+    const untold = files.map((f) => (f.path === 'config.json' ? { ...f, bytes: null } : f));
+    expect(bytesToRead(untold, fp32)).toBeNull();
   });
 
   test('a small model is taken whole', () => {

@@ -55,6 +55,13 @@ describe('record → link', () => {
       const read = made.ok ? parseLink(made.value) : null;
       expect(read?.ok && askOfLink(read.value.ask)).toEqual(ask);
     }
+    // the model's own answer is no gold: who opens the link finds its own; the English wording goes along
+    const own = linkAsk({ context: 'x y', question: 'x?', answer: { text: 'y', start: 2, own: true } });
+    expect(own).toEqual({ kind: 'text', context: 'x y', question: 'x?' });
+    const worded = makeLink({ version: 1, ask: { kind: 'text', context: 'x y', question: 'в?', questionLanguage: 'ru', english: 'x?' }, models: [], view: {} });
+    const back = worded.ok ? parseLink(worded.value) : null;
+    expect(back?.ok && back.value.ask).toEqual({ kind: 'text', context: 'x y', question: 'в?', questionLanguage: 'ru', english: 'x?' });
+    expect(back?.ok && askOfLink(back.value.ask)).toEqual({ context: 'x y', question: 'в?', questionLanguage: 'ru' });
     const item = { id: 'i', set: '', paragraph: 'p', context: { en: 'Oslo is cold.' }, question: { de: 'Was ist kalt?' }, answer: { en: { text: 'Oslo', start: 0 } } };
     expect(linkAsk({ item, contextLanguage: 'en', questionLanguage: 'de' })).toEqual({ kind: 'text', context: 'Oslo is cold.', question: 'Was ist kalt?', contextLanguage: 'en', questionLanguage: 'de', answer: { text: 'Oslo', start: 0 } });
     expect(askOfLink(null)).toBeNull();

@@ -143,17 +143,17 @@ describe('safetensors', () => {
 
 describe('how runs compare', () => {
   it('the same run agrees', () => {
-    expect(compareRuns(probe(), probe()).text).toBe('Your run agrees with the original (cos > 0.999999).');
+    expect(compareRuns(probe(), probe()).text).toBe('Your numbers equal those recorded.');
     const link = { tokens: tokensHash(probe().tokens.slice(0, 5)), sketch: sketchProbe(probe()) ?? undefined };
     expect(compareWithLink(link, probe())).toMatchObject({ sameTokens: true, from: 'sketch' });
     expect(compareWithLink(link, probe()).cos).toBeCloseTo(1, 12);
-    expect(compareWithLink(link, probe()).text).toContain('agrees');
+    expect(compareWithLink(link, probe()).text).toContain('numbers equal');
   });
   it('a different run says by how much, where, and what is not alike', () => {
     const c = compareRuns(probe(), probe(0.05, { device: 'webgpu', adapter: 'x' }));
     expect(c.cos).toBeLessThan(0.99999);
     expect(c.worst).not.toBeNull();
-    expect(c.text).toMatch(/differs from the original by cos 0\.99.*device: wasm there, webgpu here/s);
+    expect(c.text).toMatch(/differ from those recorded: cos 0\.99.*device: wasm there, webgpu here/s);
   });
   it('a sketch estimates the cosine of close runs', () => {
     const a = sketchProbe(probe()) ?? '';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { bootstrap, estimateMean, estimateRatio, mean, pearson, quantile, ranks, regression, relate, sd, spearman } from '../../src/study/stats';
+import { bootstrap, estimateMean, estimateRatio, estimateShare, mean, ofItems, pearson, quantile, ranks, regression, relate, relateScores, sd, spearman } from '../../src/study/stats';
 import goldens from '../fixtures/study/stats.json';
+import shares from '../fixtures/study/wilson.json';
 
 describe.each(goldens)('against NumPy and SciPy: $kind', (g) => {
   const close = (a: number, b: number) => expect(Math.abs(a - b)).toBeLessThan(1e-9);
@@ -30,7 +31,27 @@ describe.each(goldens)('against NumPy and SciPy: $kind', (g) => {
   });
 });
 
+it.each(shares)('a share of $hits in $n has SciPy’s Wilson interval', ({ hits, n, low, high }) => {
+  const e = estimateShare(Array.from({ length: n }, (_, i) => (i < hits ? 1 : 0)));
+  expect(e.value).toBe(hits / n);
+  expect(Math.abs(e.low - low)).toBeLessThan(1e-12);
+  expect(Math.abs(e.high - high)).toBeLessThan(1e-12);
+});
+
 describe('refusing', () => {
+  it('gives a mean over fewer than ten items no interval', () => {
+    expect(ofItems(estimateMean([1, 1, 1]))).toEqual({ value: 1, n: 3, low: NaN, high: NaN });
+    expect(ofItems(estimateMean([1, 0, 1, 1, 0, 1, 1, 0, 1, 1])).low).toBeGreaterThan(0);
+    expect(estimateShare([])).toEqual({ value: NaN, n: 0, low: NaN, high: NaN });
+  });
+  it('draws no line between scores that lie at the ends of their scale', () => {
+    const x = [0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
+    expect(relateScores(x, [0, 0, 0.01, 1, 1, 0.99, 1], ['y'])).toEqual({ n: 7, refused: 'no line: all 7 points lie at 0 or 100 %' });
+    expect(relateScores(x, [0.1, 0.2, 0.4, 0.5, 1, 1, 1], ['y'])).toMatchObject({ refused: 'no line: 3 of 7 points lie at 0 or 100 %' });
+    expect(relateScores(x, [0.1, 0.2, 0.4, 0.5, 0.6, 0.97, 1], ['y'])).toEqual(relate(x, [0.1, 0.2, 0.4, 0.5, 0.6, 0.97, 1]));
+    expect(relateScores([0, 0, 0, 0, 0, 0, 0], x, ['x', 'y'])).toMatchObject({ refused: 'no line: all 7 points lie at 0 or 100 %' });
+    expect(relateScores([1, 2], [0, 1], ['y'])).toMatchObject({ refused: expect.stringContaining('at least 5') as string });
+  });
   it('draws no line through fewer than five points', () => {
     expect(relate([1, 2, 3, 4], [1, 2, 3, 4])).toEqual({ n: 4, refused: '4 points: at least 5 are needed for a line' });
     expect(relate([1, 1, 1, 1, 1], [1, 2, 3, 4, 5])).toMatchObject({ refused: expect.stringContaining('do not vary') as string });

@@ -94,9 +94,17 @@ describe('curves over the set', () => {
 });
 
 describe('two models’ difference', () => {
+  it('speaks of a gold token only where there is one', () => {
+    const none = gold(side('th', 60, 0), 0.1, 0.9);
+    none.probe.answer = { gold: null } as Probe['answer'];
+    expect(differences(none, none)?.series.map((s) => s.name)).toContain('own answer token’s probability');
+    expect(sideBySide('lens', none, none).y).toBe('probability of the own answer’s first token');
+    expect(differenceFinding(none, none)).not.toContain('gold');
+  });
   const side = (questionLanguage: Language, ...degrees: number[]): Side => ({ probe: probe(questionLanguage, ...degrees), english: probe('en', 0, 0) });
   const gold = (s: Side, ...p: number[]): Side => {
     s.probe.tokens = [{ group: 'readout' }] as Probe['tokens'];
+    s.probe.answer = { gold: 'x' } as Probe['answer'];
     s.probe.lens = p.map((v, layer) => ({ layer, position: 0, top: [], entropy: 0, followed: [{ id: 1, text: 'x', p: v, rank: 0 }] }));
     return s;
   };

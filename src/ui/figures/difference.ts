@@ -12,11 +12,15 @@ export interface Side {
 }
 
 export type Parted = 'lens' | 'retrieval' | 'alignment';
-export const PARTED: Record<Parted, { name: string; y: string; group: TokenGroup }> = {
+const PARTED: Record<Parted, { name: string; y: string; group: TokenGroup }> = {
   lens: { name: 'gold token’s probability', y: 'probability of the gold token', group: 'readout' },
   retrieval: { name: 'readout–answer similarity', y: 'cosine, readout to answer span', group: 'answerSpan' },
   alignment: { name: 'question alignment', y: 'cosine to the English question', group: 'question' },
 };
+
+/** What a measure is called here: where no gold answer is named, the token followed is each model's own answer's first. */
+export const parted = (what: Parted, { probe }: Side): (typeof PARTED)[Parted] =>
+  what === 'lens' && probe.answer.gold === null ? { ...PARTED.lens, name: 'own answer token’s probability', y: 'probability of the own answer’s first token' } : PARTED[what];
 
 export const curveOf = (what: Parted, { probe, english }: Side): Float64Array | null =>
   what === 'lens' ? lensCurve(probe) : what === 'retrieval' ? retrieval(probe) : alignment(probe, english ?? undefined);
@@ -28,7 +32,7 @@ export function sideBySide(what: Parted, a: Side, b: Side): LayerCurvesData {
     return values ? [{ name: slot, values, slot, language: side.probe.ask.questionLanguage }] : [];
   });
   const layers = (a.probe.layers.length >= b.probe.layers.length ? a : b).probe.layers;
-  return { series, layers, y: PARTED[what].y, ...(what === 'lens' ? { domain: [0, 1] as [number, number] } : {}) };
+  return { series, layers, y: parted(what, a).y, ...(what === 'lens' ? { domain: [0, 1] as [number, number] } : {}) };
 }
 
 /** A − B by layer, a line per measure that both have; null where the models' layers do not correspond. */
@@ -36,7 +40,7 @@ export function differences(a: Side, b: Side): LayerCurvesData | null {
   if (a.probe.layers.length !== b.probe.layers.length) return null;
   const series = (['alignment', 'retrieval', 'lens'] as const).flatMap((what): LayerSeries[] => {
     const [x, y] = [curveOf(what, a), curveOf(what, b)];
-    return x && y ? [{ name: PARTED[what].name, group: PARTED[what].group, values: difference(y, x) }] : [];
+    return x && y ? [{ name: parted(what, a).name, group: PARTED[what].group, values: difference(y, x) }] : [];
   });
   return { series, layers: a.probe.layers, y: 'A − B', references: [{ value: 0, text: '' }] };
 }
@@ -50,7 +54,7 @@ export function differenceFinding(a: Side, b: Side): string {
     let at = -1;
     for (let l = 0; l < d.length; l++) if (Number.isFinite(d[l]) && (at < 0 || Math.abs(d[l]) > Math.abs(d[at]))) at = l;
     const say = (v: number): string => v.toPrecision(3).replace('-', '−');
-    return at < 0 ? [] : [`${PARTED[what].name} differs most at layer ${a.probe.layers[at]} (A ${say(x[at])}, B ${say(y[at])})`];
+    return at < 0 ? [] : [`${parted(what, a).name} differs most at layer ${a.probe.layers[at]} (A ${say(x[at])}, B ${say(y[at])})`];
   });
   return parts.length ? `Between A and B the ${parts.join('; the ')}.` : 'There is no measure that both models have.';
 }

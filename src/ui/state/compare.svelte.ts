@@ -4,14 +4,16 @@
  */
 import type { LabClient } from '../../lab-client';
 import type { Device, Dtype, ModelCard, Probe, Progress } from '../../types';
+import type { Calls } from '../../wire';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { model } from './model.svelte';
 import { run } from './run.svelte';
 import { view } from './view.svelte';
 
-/** null: the lab's own choice. */
 export interface Make {
+  /** null: A's kind of file where B has one, so that what is compared is training and not rounding; else what suits the device. */
   dtype: Dtype | null;
+  /** null: the lab's own choice. */
   device: Device | null;
 }
 const ANY: Make = { dtype: null, device: null };
@@ -42,7 +44,7 @@ class Compare {
     return pair ? model.cards.filter((c) => c.pair === pair).sort((x, y) => stage(x) - stage(y)) : [];
   });
 
-  /** @param make of the model chosen already, the file and device it has; of another, the lab's own choice */
+  /** @param make of the model chosen already, the file and device it has; of another, what goes with A */
   async choose(id: string, make: Partial<Make> = id === this.wanted ? this.make : ANY): Promise<void> {
     this.wanted = id;
     this.make = { ...ANY, ...make };
@@ -50,7 +52,6 @@ class Compare {
     const card = model.cards.find((c) => c.ref.id === id);
     const slot = main && key(id, this.make, main);
     if (!main || !card || !slot || this.probes[slot]) return;
-    const { dtype, device } = this.make;
     const english = run.probes.find((p) => p !== main && p.ask.questionLanguage === 'en');
     const turn = ++this.#turn;
     const mine = () => turn === this.#turn;
@@ -58,16 +59,8 @@ class Compare {
     this.status = 'loading';
     try {
       this.#lab ??= (await getLab()).another();
-      const file = `${id} ${dtype} ${device ?? view.device}`;
-      if (this.#loaded !== file || !(await this.#lab.model())) {
-        this.#loaded = '';
-        await this.#lab.load(
-          { ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) },
-          { device: device ?? view.device ?? undefined, onProgress: (p) => mine() && (this.progress = p) },
-        );
-        if (!mine()) return;
-        this.#loaded = file;
-      }
+      await this.#load(this.#lab, card, main, { onProgress: (p) => mine() && (this.progress = p) }, mine);
+      if (!mine()) return;
       this.status = 'asking';
       const asks = english ? [main.ask, english.ask] : [main.ask];
       const probes: Probe[] = [];
@@ -90,15 +83,23 @@ class Compare {
   /** B's own lab with B loaded in it, for what else is asked of it; null where no B is chosen. */
   async lab(): Promise<LabClient | null> {
     const card = model.cards.find((c) => c.ref.id === this.wanted);
-    if (!card) return null;
-    const { dtype, device } = this.make;
-    const file = `${card.ref.id} ${dtype} ${device ?? view.device}`;
+    const main = run.shown?.main;
+    if (!card || !main) return null;
     const lab = (this.#lab ??= (await getLab()).another());
-    if (this.#loaded !== file || !(await lab.model())) {
-      await lab.load({ ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) }, { device: device ?? view.device ?? undefined });
-      this.#loaded = file;
-    }
+    await this.#load(lab, card, main, {});
     return lab;
+  }
+
+  /** The very file, unless it is there already. */
+  async #load(lab: LabClient, card: ModelCard, main: Probe, calls: Calls, mine = () => true): Promise<void> {
+    const device = this.make.device ?? view.device ?? undefined;
+    const dtype = this.make.dtype ?? ((await filesOf(card, device)).includes(main.model.dtype) ? main.model.dtype : undefined);
+    if (!mine()) return;
+    const file = `${card.ref.id} ${dtype} ${device}`;
+    if (this.#loaded === file && (await lab.model())) return;
+    this.#loaded = '';
+    await lab.load({ ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) }, { device, ...calls });
+    if (mine()) this.#loaded = file;
   }
 
   /** B as a record has it: its probe of what A shows now, and of the same in English where that was asked. */
@@ -122,6 +123,13 @@ class Compare {
     this.trouble = null;
     this.status = 'idle';
   }
+}
+
+/** The kinds of file that a model has and that run here: of one that ships they are listed, another's host is asked. */
+async function filesOf({ ref, bundled, bytes }: ModelCard, device: Device | undefined): Promise<Dtype[]> {
+  if (bundled) return Object.keys(bytes);
+  const options = await (await getLab()).options($state.snapshot(ref), { device });
+  return options.filter((o) => o.refused === null).map((o) => o.dtype);
 }
 
 const key = (id: string, { dtype, device }: Make, p: Probe): string => `${id} ${dtype} ${device} ${p.provenance.model} ${p.provenance.time}`;

@@ -8,6 +8,7 @@ import { run } from './run.svelte';
 import { view, viewState, applyViewState } from './view.svelte';
 import { compareRuns } from '../../share/provenance';
 import type { LabRecord } from '../../share/record';
+import { goldOf } from '../../xmrc/answer';
 import { save } from '../figures/save';
 import { choice } from '../mechanism/choice.svelte';
 import { mechanismView, recordedSets } from '../mechanism/on-show.svelte';
@@ -28,8 +29,10 @@ class Records {
   title = $state('');
   /** The main run of the record opened last: the reader's own run of the same is held against it. */
   opened: Probe | null = $state.raw(null);
+  /** The one shown for want of a run: nobody asked that it be repeated. */
+  #unasked: Probe | null = null;
   /** The shipped recording it came from. */
-  #id: string | null = null;
+  #id: string | null = $state(null);
   #listed: Promise<void> | null = null;
 
   /** Id of the shipped recording on show. */
@@ -41,7 +44,9 @@ class Records {
   async start(choose: boolean): Promise<void> {
     await this.list();
     const [entry] = this.shelf;
-    if (entry && !run.shown) await this.show(entry.id, choose);
+    if (!entry || run.shown) return;
+    await this.show(entry.id, choose);
+    this.#unasked = this.opened;
   }
 
   list(): Promise<void> {
@@ -111,7 +116,11 @@ class Records {
       view.item = typeof ask.item === 'string' ? ask.item : ask.item.id;
     } else {
       view.mode = 'text';
-      view.text = { context: ask.context, question: ask.question };
+      const { context, question } = ask;
+      const answer = goldOf(ask.answer);
+      view.text = { context, question };
+      view.gold = answer ? { context, question, answer } : null;
+      view.english = run.wording;
     }
     applyViewState(record.view);
     // what it showed is here already
@@ -139,10 +148,10 @@ class Records {
   /** The reader's own run against the opened record's, where both asked the same: in words, with the paths' distance in one plane. */
   difference(): string | null {
     const [there, here] = [this.opened, run.shown?.main];
-    if (!there || !here || there === here || there.prompt !== here.prompt) return null;
-    const apart = plane.distance(there, here);
-    const paths = apart === null ? '' : ` In one plane its paths lie within ${(apart * 100).toPrecision(2)} % of the plot of the record’s.`;
-    return compareRuns(there, here).text + paths;
+    if (!there || !here || there === here || there === this.#unasked || there.prompt !== here.prompt) return null;
+    const { text, differences } = compareRuns(there, here);
+    const apart = differences.length ? plane.distance(there, here) : null;
+    return apart === null ? text : `${text} In one plane its paths lie within ${(apart * 100).toPrecision(2)} % of the plot of the record’s.`;
   }
 }
 

@@ -16,7 +16,7 @@ import { plane } from './plane.svelte';
 import { prompt } from './prompt.svelte';
 import { records } from './records.svelte';
 import { run } from './run.svelte';
-import { applyViewState, view, viewState } from './view.svelte';
+import { applyViewState, englishWording, goldAnswer, view, viewState } from './view.svelte';
 
 class Route {
   /** Why the address could not be followed, or what was changed in following it. */
@@ -70,8 +70,12 @@ class Route {
       if (ask.questionLanguage) view.questionLanguage = ask.questionLanguage;
       view.mode = ask.kind;
       prompt.take(ask.prompt, ask.kind === 'text' ? ask : null);
-      if (ask.kind === 'text') view.text = { context: ask.context, question: ask.question };
-      else {
+      if (ask.kind === 'text') {
+        const { context, question, answer } = ask;
+        view.text = { context, question };
+        view.gold = answer ? { context, question, answer } : null;
+        view.english = ask.english ?? '';
+      } else {
         view.item = ask.item;
         if (ask.set !== view.set || !items.current.length) await items.choose(ask.set, ask.item);
         if (turn !== this.#turn) return;
@@ -121,13 +125,18 @@ class Route {
     if (stale()) return;
     applyViewState(link.view);
     if (run.shown?.source === 'live' && (link.tokens || link.sketch)) {
-      const { text } = compareWithLink(link, run.shown.main);
-      if (text) this.notes = [...this.notes, text];
+      run.agreement = compareWithLink(link, run.shown.main).text || null;
     }
     if (link.languages?.some((l) => l !== 'en' && l !== view.questionLanguage)) await run.compare();
     if (!stale()) await this.#second(link);
     // over many items: at once with a bundled model; with another it takes long, and the reader's click starts it
     if (!stale() && model.loaded.card.bundled) choice.again();
+  }
+
+  /** The reader's word against `needs`: the question stays, to be asked of the model that is here. */
+  stay(): void {
+    this.needs = [];
+    this.#link = null;
   }
 
   /** Slot B, where the link has one. */
@@ -146,9 +155,11 @@ class Route {
     const main = run.shown?.main;
     const sketch = main ? sketchProbe(main) : null;
     const how = { contextLanguage: view.contextLanguage, questionLanguage: view.questionLanguage, ...(prompt.options ? { prompt: prompt.options } : {}) };
+    const answer = goldAnswer();
+    const english = englishWording();
     const ask: ProbeLink['ask'] =
       view.mode === 'text'
-        ? { kind: 'text', ...$state.snapshot(view.text), ...how }
+        ? { kind: 'text', ...$state.snapshot(view.text), ...(answer ? { answer } : {}), ...(english ? { english } : {}), ...how }
         : view.item
           ? { kind: 'item', set: view.set, item: view.item, ...how }
           : null;
@@ -176,8 +187,7 @@ class Route {
   /** The reader's own run has come: a step, and what it says of a record that was open. */
   done(): void {
     if (!this.#asksSame()) choice.forget();
-    const difference = records.difference();
-    if (difference) this.notes = [difference];
+    run.agreement = records.difference();
     this.step();
   }
 

@@ -2,12 +2,14 @@
  * What is on show: a recording at first, then the reader's own runs. A run is one asked probe and, for comparison, the same
  * item asked in other languages, English first. The latest ask wins.
  */
-import { LANGUAGES, type Answer, type Ask, type Language, type LensCell, type Probe, type TokenInfo } from '../../types';
+import { LANGUAGES, type Answer, type Ask, type LensCell, type LoadedModel, type Probe, type TokenInfo } from '../../types';
+import { goldOf } from '../../xmrc/answer';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
 import { fitsOthers, prompt } from './prompt.svelte';
-import { view } from './view.svelte';
+import { englishWording, goldAnswer, view } from './view.svelte';
+import { sameModel } from './whose';
 
 export interface Shown {
   source: 'recorded' | 'live';
@@ -25,6 +27,12 @@ class Run {
   shown: Shown | null = $state.raw(null);
   /** What `answer` and `shown` answer. */
   asked: Ask | null = $state.raw(null);
+  /** Who was asked. */
+  by: LoadedModel | null = $state.raw(null);
+  /** The reader's own English wording of the question, asked beside it; '' where there is none. */
+  wording = $state('');
+  /** How this run lies to the one it repeats, in words; null where it repeats none. */
+  agreement: string | null = $state(null);
   /** The lens at more positions than a run reads, with the pinned tokens followed. */
   grid: { of: Probe; pins: string; cells: LensCell[]; followed: Probe['followed'] } | null = $state.raw(null);
   trouble: Trouble | null = $state.raw(null);
@@ -40,13 +48,23 @@ class Run {
   probes: Probe[] = $derived(this.shown ? [this.shown.main, ...this.shown.others] : []);
 
   /** Whether the controls still say what was asked. */
-  current: boolean = $derived.by(() => {
+  sameAsk: boolean = $derived.by(() => {
     const { asked } = this;
     if (!asked || asked.contextLanguage !== view.contextLanguage || asked.questionLanguage !== view.questionLanguage) return false;
     if (JSON.stringify(asked.prompt) !== JSON.stringify(prompt.options)) return false;
     if ('item' in asked) return view.mode === 'item' && view.item === (typeof asked.item === 'string' ? asked.item : asked.item.id);
-    return view.mode === 'text' && asked.context === view.text.context && asked.question === view.text.question;
+    return (
+      view.mode === 'text' &&
+      asked.context === view.text.context &&
+      asked.question === view.text.question &&
+      JSON.stringify(goldOf(asked.answer)) === JSON.stringify(goldAnswer()) &&
+      this.wording === englishWording()
+    );
   });
+  /** Whether the model loaded is the one that was asked; while none is there, nothing says otherwise. */
+  sameModel: boolean = $derived(!model.loaded || !this.by || sameModel(model.loaded, this.by));
+  /** Whether to press Ask would ask the same again. */
+  current: boolean = $derived(this.sameAsk && this.sameModel);
   /** The question on show, as it was asked. */
   question: string = $derived.by(() => {
     const ask = this.shown?.main.ask;
@@ -60,7 +78,8 @@ class Run {
   ask(): Ask | null {
     const { contextLanguage, questionLanguage } = view;
     const how = { contextLanguage, questionLanguage, ...(prompt.options ? { prompt: prompt.options } : {}) };
-    if (view.mode === 'text') return { ...$state.snapshot(view.text), ...how };
+    const answer = goldAnswer();
+    if (view.mode === 'text') return { ...$state.snapshot(view.text), ...(answer ? { answer } : {}), ...how };
     return items.item ? { item: items.item, set: view.set, ...how } : null;
   }
 
@@ -69,6 +88,9 @@ class Run {
     this.answer = shown.main.answer;
     this.stream = '';
     this.asked = shown.main.ask;
+    this.wording = wordingIn(shown);
+    this.by = shown.main.model;
+    this.agreement = null;
     this.shown = shown;
   }
 
@@ -80,6 +102,9 @@ class Run {
       this.stream = '';
       this.answer = null;
       this.asked = ask;
+      this.wording = englishWording();
+      this.by = model.loaded;
+      this.agreement = null;
       const lab = await getLab();
       const onToken = (token: TokenInfo) => {
         if (mine()) this.stream += token.text;
@@ -89,11 +114,11 @@ class Run {
         if (mine()) this.answer = answer;
         return;
       }
-      const main = await lab.probe(ask, { signal, onToken });
+      const main = await lab.probe(ask, { signal, onToken, ownSpan: true });
       if (!mine()) return;
       this.answer = main.answer;
       this.shown = { source: 'live', main, others: [] };
-      if ('item' in ask && ask.questionLanguage !== 'en' && fitsOthers(ask)) await this.#add(ask, ['en'], signal, mine);
+      if (fitsOthers(ask)) await this.#add(beside(main.ask, this.wording), signal, mine);
     });
     if (this.status === 'idle') this.ondone?.(named);
   }
@@ -124,14 +149,15 @@ class Run {
     const known = new Set(this.probes.map((p) => p.ask.questionLanguage));
     const item = typeof ask.item === 'string' ? items.current.find((i) => i.id === ask.item) : ask.item;
     const wanted = LANGUAGES.filter((l) => !known.has(l) && item?.question[l]);
-    await this.#work('comparing', (signal, mine) => this.#add(ask, wanted, signal, mine));
+    await this.#work('comparing', (signal, mine) => this.#add(wanted.map((questionLanguage) => ({ ...ask, questionLanguage })), signal, mine));
   }
 
-  async #add(ask: Extract<Ask, { item: unknown }>, languages: Language[], signal: AbortSignal, mine: () => boolean): Promise<void> {
+  async #add(asks: Ask[], signal: AbortSignal, mine: () => boolean): Promise<void> {
+    if (asks.length === 0) return;
     const lab = await getLab();
     this.status = 'comparing';
-    for (const questionLanguage of languages) {
-      const other = await lab.probe({ ...ask, questionLanguage }, { signal, states: false });
+    for (const ask of asks) {
+      const other = await lab.probe(ask, { signal, states: false });
       if (!mine() || !this.shown) return;
       this.shown = { ...this.shown, others: [...this.shown.others, other].sort(englishFirst) };
     }
@@ -160,6 +186,17 @@ class Run {
     this.#abort?.abort();
     this.status = 'idle';
   }
+}
+
+/** The same in English, where that is another question than was asked: an item has it, of other texts the reader gave it. */
+function beside(ask: Ask, english: string): Ask[] {
+  if (ask.questionLanguage === 'en') return [];
+  if ('item' in ask) return [{ ...ask, questionLanguage: 'en' }];
+  return english ? [{ ...ask, question: english, questionLanguage: 'en' }] : [];
+}
+function wordingIn({ main, others }: Shown): string {
+  const english = 'item' in main.ask ? undefined : others.find((p) => p.ask.questionLanguage === 'en')?.ask;
+  return english && !('item' in english) ? english.question : '';
 }
 
 const ONE_QUESTION = 'The edited prompt changed the passage or the question: it cannot be asked in other languages.';

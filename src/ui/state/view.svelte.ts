@@ -16,6 +16,10 @@ export interface View {
   contextLanguage: Language;
   questionLanguage: Language;
   text: { context: string; question: string };
+  /** The gold answer that a link, a record or the reader gave, with the texts it belongs to: others have none. */
+  gold: { context: string; question: string; answer: { text: string; start: number } } | null;
+  /** The question of the reader's own text once more, in English; '' where it is not given. */
+  english: string;
   /** null: the last one. */
   layer: number | null;
   /** Index into the prompt's tokens; null: the readout. */
@@ -45,6 +49,8 @@ export const view: View = $state({
   contextLanguage: 'en',
   questionLanguage: 'de',
   text: { context: '', question: '' },
+  gold: null,
+  english: '',
   layer: null,
   position: null,
   paths: ['question', 'readout'],
@@ -86,6 +92,15 @@ export function applyViewState(s: ViewState): void {
   view.range = s.range ? [...s.range] : null;
   if (s.hide) view.hide = [...s.hide];
 }
+
+/** The gold answer of the reader's own text, while both texts are those it came with. */
+export function goldAnswer(): { text: string; start: number } | null {
+  const { gold, text } = view;
+  return gold && gold.context === text.context && gold.question === text.question ? { ...gold.answer } : null;
+}
+
+/** The same question in English, for what is asked of the reader's own text in another language. */
+export const englishWording = (): string => (view.mode === 'text' && view.questionLanguage !== 'en' ? view.english.trim() : '');
 
 export function scenario(context: Language, question: Language): Scenario {
   if (context === 'en') return question === 'en' ? 'en-en' : 'en-x';

@@ -43,7 +43,8 @@ export function matrixData(summary: Summary, scenario: Scenario, measure: Measur
       columns.map((c) => {
         const row = rows.find((r) => r.model === m && columnOf(r) === c);
         const e = row && of(row);
-        return e && e.n > 0 ? { value: e.value * 100, low: e.low * 100, high: e.high * 100, n: e.n } : null;
+        if (!e || e.n === 0) return null;
+        return { value: e.value * 100, n: e.n, ...(Number.isFinite(e.low) ? { low: e.low * 100, high: e.high * 100 } : {}) };
       }),
     ),
     measure: `${title}, ${scenario}`,

@@ -14,7 +14,7 @@ export async function openProbe(design: StudyDesign, cell: CellResult, item: Ite
   const { contextLanguage, questionLanguage } = cell;
   if (sets.shipped.length === 0) await sets.start();
   if (sets.shipped.includes(design.set.name)) {
-    const link = makeLink({ version: 1, ask: { kind: 'item', set: design.set.name, item: item.id, contextLanguage, questionLanguage }, models: [ref], view: { tab: 'study' } }, address());
+    const link = makeLink({ version: 1, ask: { kind: 'item', set: design.set.name, item: item.id, contextLanguage, questionLanguage }, models: [ref], view: { tab: 'prompt' } }, address());
     if (link.ok) {
       location.hash = link.value.slice(link.value.indexOf('#'));
       show();
@@ -24,7 +24,12 @@ export async function openProbe(design: StudyDesign, cell: CellResult, item: Ite
   view.mode = 'text';
   view.contextLanguage = contextLanguage;
   view.questionLanguage = questionLanguage;
-  view.text = { context: item.context[contextLanguage] ?? '', question: item.question[questionLanguage] ?? '' };
+  const text = { context: item.context[contextLanguage] ?? '', question: item.question[questionLanguage] ?? '' };
+  const answer = item.answer[contextLanguage];
+  view.text = { ...text };
+  view.gold = answer ? { ...text, answer } : null;
+  view.english = item.question.en ?? '';
+  view.tab = 'prompt';
   show();
   if (model.loaded?.ref.id !== ref.id || (ref.dtype && ref.dtype !== model.loaded.dtype)) await model.load(ref);
   if (model.loaded) await run.go();

@@ -2,7 +2,7 @@
 import type { ScatterData } from '../../charts';
 import { rowLanguage, sizeAgainstScore, type Row, type Summary } from '../../study/aggregate';
 import { modelKey } from '../../study/design';
-import { relate, type Estimate, type Refused, type Relation } from '../../study/stats';
+import { relateScores, type Estimate, type Refused, type Relation } from '../../study/stats';
 import type { Scenario } from '../../types';
 import { columnOf, rowsOf, titleOf } from './figures';
 
@@ -13,7 +13,7 @@ export interface RelationFigure {
   definition: string;
 }
 
-const range = (e: Estimate): [number, number] => [e.low * 100, e.high * 100];
+const range = (e: Estimate): [number, number] | undefined => (Number.isFinite(e.low) ? [e.low * 100, e.high * 100] : undefined);
 const PER_CENT: [number, number] = [0, 100];
 const two = (x: number): string => x.toFixed(2).replace('-', '−');
 
@@ -24,7 +24,11 @@ export function sayRelation(r: Relation | Refused): string {
   return `${part('Pearson', r.pearson, r.pearsonInterval)}, ${part('Spearman', r.spearman, r.spearmanInterval)}, n = ${r.n}`;
 }
 
-const related = (points: ScatterData['points']): string => sayRelation(relate(points.map((p) => p.x), points.map((p) => p.y)));
+/** What is said of two scores in per cent, and whether a line is drawn. */
+function related(points: ScatterData['points']): Pick<ScatterData, 'note' | 'line'> {
+  const relation = relateScores(points.map((p) => p.x / 100), points.map((p) => p.y / 100), ['x', 'y']);
+  return { note: sayRelation(relation), line: !('refused' in relation) };
+}
 
 /** Those that there is something to draw of. */
 export function relations(summary: Summary, scenario: Scenario): RelationFigure[] {
@@ -41,7 +45,7 @@ function oracleFigure(summary: Summary): RelationFigure | null {
   return {
     name: 'oracle',
     title: 'Estimated oracle against the actual score',
-    data: { points, x: 'oracle hit@1, %', y: 'F1, %', limits: { x: PER_CENT, y: PER_CENT }, note: related(points) },
+    data: { points, x: 'oracle hit@1, %', y: 'F1, %', limits: { x: PER_CENT, y: PER_CENT }, ...related(points) },
     definition:
       'One point per model, scenario and language, with its intervals. The oracle retrieves the sentence whose absence costs the answer most (the lab’s own form); chance and the control with the question swapped are in the table above.',
   };
@@ -66,7 +70,7 @@ function pairFigures(summary: Summary, scenario: Scenario): RelationFigure[] {
           {
             name: `pair-${base.title}-${post.title}`,
             title: `Base against post-trained, ${scenario}`,
-            data: { points, x: `${base.title}: F1, %`, y: `${post.title}: F1, %`, limits: { x: PER_CENT, y: PER_CENT }, note: related(points) },
+            data: { points, x: `${base.title}: F1, %`, y: `${post.title}: F1, %`, limits: { x: PER_CENT, y: PER_CENT }, ...related(points) },
             definition: 'One point per language, with its intervals; above the diagonal, post-training helped.',
           },
         ];
@@ -86,14 +90,16 @@ function sizeFigure(summary: Summary, scenario: Scenario): RelationFigure | null
       y: 'mean F1 over languages, %',
       limits: { y: PER_CENT },
       note: sayRelation(relation),
+      line: !('refused' in relation),
     },
     definition: 'One point per model; base and post-trained models are drawn apart.',
   };
 }
 
 function stabilityFigure(summary: Summary): RelationFigure | null {
-  const { points, relation } = summary.stability;
+  const { points, relation, within } = summary.stability;
   if (points.length === 0) return null;
+  const apart = within.map((w) => `within ${titleOf(summary, w.model)}: ${sayRelation(w.relation)}`);
   return {
     name: 'stability',
     title: 'Phasing stability against score',
@@ -102,8 +108,10 @@ function stabilityFigure(summary: Summary): RelationFigure | null {
       x: 'phasing stability',
       y: 'F1, %',
       limits: { x: [0, 1], y: PER_CENT },
-      note: sayRelation(relation),
+      note: apart.length > 0 ? [`all points: ${sayRelation(relation)}`, ...apart].join('; ') : sayRelation(relation),
+      line: !('refused' in relation),
     },
-    definition: 'Phasing stability is the lab’s own formula: 1 − (sd(MRD question / L) + sd(MRD answer / L)) over items. The line is least squares; fewer than five points get none.',
+    definition:
+      'Phasing stability is the lab’s own formula: 1 − (sd(MRD question / L) + sd(MRD answer / L)) over items. Models differ in more than their stability, so each is also told of by itself. The line is least squares over all points; there is none for fewer than five, nor where fewer than five lie between 0 and 100 %.',
   };
 }
