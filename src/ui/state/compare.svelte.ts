@@ -3,7 +3,7 @@
  * are kept per model, so that a series can be scrubbed.
  */
 import type { LabClient } from '../../lab-client';
-import type { Device, Dtype, ModelCard, Probe, Progress } from '../../types';
+import type { Device, Dtype, ModelCard, ModelRef, Probe, Progress } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { model } from './model.svelte';
 import { run } from './run.svelte';
@@ -26,6 +26,8 @@ class Compare {
   #lab: LabClient | null = null;
   #loaded = '';
   #turn = 0;
+  /** Models as the reader or a link named them: of any host, at any revision. */
+  #named: Record<string, ModelRef> = $state.raw({});
 
   /** What B has been asked: what A shows now, and the same in English where A has it. */
   #asked: Probe[] = $derived(this.wanted && run.shown ? (this.probes[key(this.wanted, this.make, run.shown.main)] ?? []) : []);
@@ -42,14 +44,23 @@ class Compare {
     return pair ? model.cards.filter((c) => c.pair === pair).sort((x, y) => stage(x) - stage(y)) : [];
   });
 
+  /** From now on its id means this very one, in the catalogue or not. */
+  name(ref: ModelRef): void {
+    this.#named = { ...this.#named, [ref.id]: ref };
+    this.probes = Object.fromEntries(Object.entries(this.probes).filter(([slot]) => !slot.startsWith(`${ref.id} `)));
+  }
+  #ref(id: string | null): ModelRef | null {
+    return (id !== null && this.#named[id]) || (model.cards.find((c) => c.ref.id === id)?.ref ?? null);
+  }
+
   /** @param make of the model chosen already, the file and device it has; of another, the lab's own choice */
   async choose(id: string, make: Partial<Make> = id === this.wanted ? this.make : ANY): Promise<void> {
     this.wanted = id;
     this.make = { ...ANY, ...make };
     const main = run.shown?.main;
-    const card = model.cards.find((c) => c.ref.id === id);
+    const ref = this.#ref(id);
     const slot = main && key(id, this.make, main);
-    if (!main || !card || !slot || this.probes[slot]) return;
+    if (!main || !ref || !slot || this.probes[slot]) return;
     const { dtype, device } = this.make;
     const english = run.probes.find((p) => p !== main && p.ask.questionLanguage === 'en');
     const turn = ++this.#turn;
@@ -58,11 +69,11 @@ class Compare {
     this.status = 'loading';
     try {
       this.#lab ??= (await getLab()).another();
-      const file = `${id} ${dtype} ${device ?? view.device}`;
+      const file = fileOf(ref, dtype, device);
       if (this.#loaded !== file || !(await this.#lab.model())) {
         this.#loaded = '';
         await this.#lab.load(
-          { ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) },
+          { ...ref, ...(dtype ? { dtype } : {}) },
           { device: device ?? view.device ?? undefined, onProgress: (p) => mine() && (this.progress = p) },
         );
         if (!mine()) return;
@@ -89,13 +100,13 @@ class Compare {
 
   /** B's own lab with B loaded in it, for what else is asked of it; null where no B is chosen. */
   async lab(): Promise<LabClient | null> {
-    const card = model.cards.find((c) => c.ref.id === this.wanted);
-    if (!card) return null;
+    const ref = this.#ref(this.wanted);
+    if (!ref) return null;
     const { dtype, device } = this.make;
-    const file = `${card.ref.id} ${dtype} ${device ?? view.device}`;
+    const file = fileOf(ref, dtype, device);
     const lab = (this.#lab ??= (await getLab()).another());
     if (this.#loaded !== file || !(await lab.model())) {
-      await lab.load({ ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) }, { device: device ?? view.device ?? undefined });
+      await lab.load({ ...ref, ...(dtype ? { dtype } : {}) }, { device: device ?? view.device ?? undefined });
       this.#loaded = file;
     }
     return lab;
@@ -124,6 +135,7 @@ class Compare {
   }
 }
 
+const fileOf = (ref: ModelRef, dtype: Dtype | null, device: Device | null): string => `${ref.host ?? ''} ${ref.id} ${ref.revision ?? ''} ${dtype ?? ref.dtype} ${device ?? view.device}`;
 const key = (id: string, { dtype, device }: Make, p: Probe): string => `${id} ${dtype} ${device} ${p.provenance.model} ${p.provenance.time}`;
 
 export const compare = new Compare();

@@ -92,6 +92,8 @@ class Run {
       const main = await lab.probe(ask, { signal, onToken });
       if (!mine()) return;
       this.answer = main.answer;
+      // a place in one prompt is another token in the next
+      if (main.prompt !== this.shown?.main.prompt) view.position = null;
       this.shown = { source: 'live', main, others: [] };
       if ('item' in ask && ask.questionLanguage !== 'en' && fitsOthers(ask)) await this.#add(ask, ['en'], signal, mine);
     });
