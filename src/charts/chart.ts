@@ -2,6 +2,8 @@
 import { h, renderToString, type SvgNode } from './svg';
 import { CHART_CSS, cssTheme, lightTheme, themeProperties, type Theme } from './theme';
 import { wrap } from './text';
+import type { Box } from './labels';
+import type { NamedZoom, Zoom } from './zoom';
 import type { Language, TokenGroup } from '../types';
 
 export type Cell = string | number | null;
@@ -13,6 +15,7 @@ export interface Table {
 
 /** What lies under a pointer. Coordinates are those of the chart's viewBox. */
 export interface Hit {
+  /** Left out where a name is meant, which is of all layers. */
   layer?: number;
   token?: number;
   language?: string;
@@ -28,6 +31,18 @@ export interface Selection {
   token?: number | null;
   language?: Language | string | null;
   group?: TokenGroup | null;
+}
+
+/** A plot that can be zoomed; of several in one chart, all are of one size and zoomed alike. */
+export interface Zoomable {
+  width: number;
+  height: number;
+  /** As it is drawn, in its own px. */
+  at: Zoom;
+  /** Where the plot begins that a point of the viewBox lies in. */
+  corner(x: number, y: number): [number, number];
+  /** What a zoom in its px is called in links, records and `TrajectoryOptions.zoom`; null: all of it. */
+  name(zoom: Zoom): NamedZoom | null;
 }
 
 export interface ChartOptions {
@@ -51,6 +66,10 @@ export interface Chart {
   /** The finding in a sentence: the text alternative. */
   finding: string;
   table: Table;
+  /** Where marks of a layer have no element of their own to light: the path round them, for each element of class `ring`. */
+  rings?(layer: number): string[];
+  /** Where it can be zoomed. */
+  zoom?: Zoomable;
   /** The datum nearest to a point of the viewBox, or null when nothing is near. Pure, well under a millisecond. */
   locate(x: number, y: number): Hit | null;
   /** The data of one layer, in the order of the picture: what the arrow keys walk. */
@@ -134,6 +153,8 @@ export function caught(layers: ArrayLike<number>, xs: ArrayLike<number>, ys: Arr
   }
   return lo <= hi ? [lo, hi] : null;
 }
+
+export const inside = (box: Box, x: number, y: number): boolean => x >= box.x && x <= box.x + box.w && y >= box.y && y <= box.y + box.h;
 
 /** Nearest of many points by squared distance, within `reach` px. */
 export function nearest(xs: ArrayLike<number>, ys: ArrayLike<number>, x: number, y: number, reach: number): number {

@@ -1,10 +1,12 @@
 /** The charts: pure functions (data, size, theme) → SVG tree. */
 export { h, renderToString, renderPretty, type SvgNode, type SvgChild, type SvgAttrs } from './svg';
 export * from './theme';
-export { standalone, literal, SIZE, type Chart, type ChartOptions, type Hit, type Selection, type Table, type Cell } from './chart';
+export { standalone, literal, SIZE, type Chart, type ChartOptions, type Hit, type Selection, type Table, type Cell, type Zoomable } from './chart';
 export { tokenText, wordText, scriptOf, isRtl, percent, short, textWidth, fit } from './text';
 export { markerPath } from './markers';
-export { trajectory, trajectoryDomain, type TrajectoryAxis, type TrajectoryData, type TrajectoryOptions, type TrajectoryPath } from './trajectory';
+export { trajectory, trajectoryDomain, type TrajectoryAxis, type TrajectoryData, type TrajectoryOptions } from './trajectory';
+export type { TrajectoryPath } from './trajectory-marks';
+export { clampZoom, nameZoom, placeZoom, WHOLE, zoomBy, type NamedZoom, type Zoom } from './zoom';
 export { lensColumn, lensGrid, type LensColumnData, type LensGridData } from './lens';
 export { layerCurves, patchCurves, type LayerCurvesData, type LayerSeries, type PatchCurvesData } from './curves';
 export { phaseStrip, type PhaseStripData, type Unknown } from './phase-strip';

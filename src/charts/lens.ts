@@ -190,33 +190,36 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
   const value = (c: LensCell): number => (shade === 'entropy' ? c.entropy / maxEntropy : shade === 'followed' ? (c.followed[follow]?.p ?? 0) : (c.top[0]?.p ?? 0));
   const sel = options.selection ?? {};
   const box = `h${num(col - 1)}v${num(row - 1)}h${num(1 - col)}z`;
+  // the cells of one shade are one path, and what all words share stands at their row: a grid has a thousand of each
+  const shades: string[] = Array.from({ length: 2 * SHADES + 2 }, () => '');
+  const middle = (i: number): number => top + (i + 0.5) * row + 4;
   const rows = layers.map((layer, i): SvgNode => {
-    // the cells of one shade are one path of their row, and what all words share stands at the row: a grid has a thousand of each
-    const shades: string[] = [];
     const words: SvgNode[] = [];
-    const mid = top + (i + 0.5) * row + 4;
     data.positions.forEach((p, j) => {
       const c = at.get(layer * 1e6 + p.position);
       if (!c) return;
       const hit = c.followed[follow]?.rank === 0;
       const x = left + j * col;
-      const shade = Math.round(clamp01(value(c)) * SHADES) + (hit ? SHADES + 1 : 0);
-      shades[shade] = `${shades[shade] ?? ''}M${num(x + 0.5)},${num(top + i * row + 0.5)}${box}`;
-      words.push(h('text', { x: x + col / 2, y: mid, 'font-weight': hit ? 700 : null }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)));
+      shades[Math.round(clamp01(value(c)) * SHADES) + (hit ? SHADES + 1 : 0)] += `M${num(x + 0.5)},${num(top + i * row + 0.5)}${box}`;
+      words.push(h('text', { x: x + col / 2, y: middle(i), 'font-weight': hit ? 700 : null }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)));
     });
-    return h(
-      'g',
-      { class: 'row', 'data-layer': layer },
-      h('text', { class: lit('tick', layer === sel.layer), 'data-layer': layer, x: left - 8, y: mid, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, String(layer)),
-      shades.map((d, k) => h('path', { class: 'cells', d, fill: k > SHADES ? theme.accent : theme.positive, 'fill-opacity': 0.05 + (0.4 * (k % (SHADES + 1))) / SHADES })),
-      h('g', { class: 'readings', 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.ink }, words),
-      h('rect', { class: lit('band outline', layer === sel.layer), 'data-layer': layer, x: left, y: top + i * row, width: col * data.positions.length, height: row, fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 }),
-    );
+    return h('g', { class: 'row', 'data-layer': layer }, words);
   });
-  const heads = data.positions.map((p, j) => [
-    h('text', { class: lit('tick', p.position === sel.token), 'data-token': p.position, x: left + j * col + col / 2, y: 16, 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.muted }, fit(tokenText(p.text), col - 6, SIZE.small)),
-    h('rect', { class: lit('band outline', p.position === sel.token), 'data-token': p.position, x: left + j * col, y: top, width: col, height: row * layers.length, fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 }),
-  ]);
+  const span = { x: left, width: col * data.positions.length };
+  const outline = { fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 };
+  /** All that lights up: the names of rows and columns, and their outlines. */
+  const over = h(
+    'g',
+    { class: 'over', 'font-size': SIZE.small, fill: theme.muted, 'aria-hidden': 'true' },
+    layers.map((layer, i) => [
+      h('text', { class: lit('tick', layer === sel.layer), 'data-layer': layer, x: left - 8, y: middle(i), 'text-anchor': 'end' }, String(layer)),
+      h('rect', { class: lit('band outline', layer === sel.layer), 'data-layer': layer, ...span, y: top + i * row, height: row, ...outline }),
+    ]),
+    data.positions.map((p, j) => [
+      h('text', { class: lit('tick', p.position === sel.token), 'data-token': p.position, x: left + j * col + col / 2, y: 16, 'text-anchor': 'middle' }, fit(tokenText(p.text), col - 6, SIZE.small)),
+      h('rect', { class: lit('band outline', p.position === sel.token), 'data-token': p.position, x: left + j * col, y: top, width: col, height: row * layers.length, ...outline }),
+    ]),
+  );
   const topCells = data.cells.filter((c) => c.followed[follow]?.rank === 0);
   const first = topCells.length > 0 ? Math.min(...topCells.map((c) => c.layer)) : null;
   const where = data.positions.length === 1 ? 'this position' : `${data.positions.length} positions`;
@@ -224,19 +227,31 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
     options.label ??
     (first === null ? `The ${role} token is nowhere the top reading over ${layers.length} layers and ${where}.` : `The ${role} token is the top reading in ${topCells.length} of ${data.cells.length} cells, first at layer ${first}.`);
   return {
-    svg: frame('lens-grid', { ...options, width }, height, finding, h('g', { class: 'head', 'aria-hidden': 'true' }, heads), rows),
+    svg: frame(
+      'lens-grid',
+      { ...options, width },
+      height,
+      finding,
+      h('g', { class: 'shades' }, shades.map((d, k) => h('path', { class: 'cells', d, fill: k > SHADES ? theme.accent : theme.positive, 'fill-opacity': 0.05 + (0.4 * (k % (SHADES + 1))) / SHADES }))),
+      // over the cells of a layer that lies outside a range
+      h('g', { class: 'curtains' }, layers.map((layer, i) => h('rect', { class: 'curtain', 'data-layer': layer, ...span, y: top + i * row, height: row, fill: theme.background }))),
+      h('g', { class: 'readings', 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.ink }, rows),
+      over,
+    ),
     width,
     height,
     title: options.title ?? `Logit lens, layers × positions, shaded by ${shade === 'entropy' ? 'entropy' : shade === 'followed' ? `the ${role} token’s probability` : 'the top token’s probability'}`,
     finding,
-    table: {
-      columns: ['layer', 'position', 'token', 'top reading', 'p(top)', 'entropy (nats)', 'script', `p(${role})`, `rank(${role}), 0 = top`],
-      rows: layers.flatMap((layer) =>
-        data.positions.flatMap((p): Cell[][] => {
-          const c = at.get(layer * 1e6 + p.position);
-          return c ? [[layer, p.position, p.text, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.p ?? null, c.followed[follow]?.rank ?? null]] : [];
-        }),
-      ),
+    get table() {
+      return {
+        columns: ['layer', 'position', 'token', 'top reading', 'p(top)', 'entropy (nats)', 'script', `p(${role})`, `rank(${role}), 0 = top`],
+        rows: layers.flatMap((layer) =>
+          data.positions.flatMap((p): Cell[][] => {
+            const c = at.get(layer * 1e6 + p.position);
+            return c ? [[layer, p.position, p.text, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.p ?? null, c.followed[follow]?.rank ?? null]] : [];
+          }),
+        ),
+      };
     },
     locate(px, py) {
       const j = Math.floor((px - left) / col);

@@ -21,7 +21,10 @@ export function smallMultiples(panels: Panel[], options: ChartOptions & { column
   const head = 20;
   const height = rows * (ph + head) + Math.max(0, rows - 1) * gap;
   const placed = panels.map((p, i) => ({ panel: p, chart: p.build({ width: w, height: ph }), x: (i % columns) * (w + gap), y: Math.floor(i / columns) * (ph + head + gap) }));
+  const corner = (p: { x: number; y: number }): [number, number] => [p.x, p.y + head];
   const under = (x: number, y: number): (typeof placed)[number] | undefined => placed.find((p) => x >= p.x && x <= p.x + w && y >= p.y + head && y <= p.y + head + p.chart.height);
+  // panels are alike: what one is zoomed by, all are
+  const first = placed[0]?.chart;
   const finding = options.label ?? together(placed.map((p) => [p.panel.title, p.chart.finding]));
   return {
     svg: frame(
@@ -42,7 +45,11 @@ export function smallMultiples(panels: Panel[], options: ChartOptions & { column
     height: Math.max(1, height),
     title: options.title ?? (placed.map((p) => p.panel.title).join(' · ') || 'Small multiples'),
     finding: finding || 'No panels.',
-    table: { columns: ['panel', ...(placed[0]?.chart.table.columns ?? [])], rows: placed.flatMap((p) => p.chart.table.rows.map((r) => [p.panel.title, ...r])) },
+    get table() {
+      return { columns: ['panel', ...(first?.table.columns ?? [])], rows: placed.flatMap((p) => p.chart.table.rows.map((r) => [p.panel.title, ...r])) };
+    },
+    ...(first?.rings ? { rings: (layer) => placed.flatMap((p) => p.chart.rings?.(layer) ?? []) } : {}),
+    ...(first?.zoom ? { zoom: { ...first.zoom, corner: (x, y) => corner(under(x, y) ?? placed[0]) } } : {}),
     locate(x, y) {
       const p = under(x, y);
       const hit = p?.chart.locate(x - p.x, y - p.y - head);

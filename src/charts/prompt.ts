@@ -1,4 +1,4 @@
-/** The prompt as a figure: every token's text in its group's colour, wrapped to the width, right-to-left lines from the right. */
+/** The prompt and what was answered as a figure: every token's text in its group's colour, wrapped to the width, right-to-left lines from the right. */
 import { GROUPS, type TokenGroup, type TokenInfo } from '../types';
 import { frame, SIZE, type Cell, type Chart, type ChartOptions } from './chart';
 import { h, type SvgNode } from './svg';
@@ -83,18 +83,20 @@ export function promptText(data: PromptData, options: ChartOptions): Chart {
       runs.map((r) => h('tspan', { 'data-group': r.group, 'unicode-bidi': rtl && r.special ? 'isolate' : null, direction: rtl && r.special ? 'ltr' : null, fill: theme.groups[r.group] }, r.text)),
     );
   });
+  const prompt = counts.filter((c) => c.group !== 'answer');
+  const read = prompt.reduce((n, c) => n + c.n, 0);
   const question = tokens.filter((t) => t.group === 'question');
   const letters = question.reduce((n, t) => n + [...t.text].length, 0);
   const finding =
     options.label ??
     (tokens.length === 0
       ? 'The prompt has no tokens.'
-      : `The prompt has ${tokens.length} tokens: ${counts.map((c) => `${c.n} ${GROUP_NAME[c.group]}`).join(', ')}.${question.length ? ` The question takes ${short(letters / question.length)} characters a token.` : ''}`);
+      : `The prompt has ${read} tokens: ${prompt.map((c) => `${c.n} ${GROUP_NAME[c.group]}`).join(', ')}.${tokens.length > read ? ` The answer has ${tokens.length - read}.` : ''}${question.length ? ` The question takes ${short(letters / question.length)} characters a token.` : ''}`);
   return {
     svg: frame('prompt', options, height, finding, h('g', { class: 'legend', 'aria-hidden': 'true' }, legend), drawn),
     width,
     height,
-    title: options.title ?? 'The prompt, token by token',
+    title: options.title ?? 'The prompt and the answer, token by token',
     finding,
     table: {
       columns: ['position', 'token', 'id', 'group', 'start', 'end', 'special'],

@@ -1,8 +1,6 @@
 /**
  * A plain SVG tree: what every chart returns. No DOM, so a chart can be tested, exported or rendered in a worker as it is.
  */
-import { line } from 'd3-shape';
-
 export type SvgChild = SvgNode | string;
 export type SvgAttrs = Record<string, string | number | boolean | null | undefined>;
 
@@ -35,14 +33,23 @@ export function round(n: number): number {
 /** A number as it stands in a path string. */
 export const num = (n: number): string => String(round(n));
 
-/** Path data through points, broken where one is not finite. */
-export function linePath(px: ArrayLike<number>, py: ArrayLike<number>): string {
-  const through = line<number>()
-    .defined((_, i) => Number.isFinite(px[i] + py[i]))
-    .x((_, i) => round(px[i]))
-    .y((_, i) => round(py[i]));
-  return through(Array.from(px)) ?? '';
+/** A point as it stands in a path; '' where it is not finite. */
+export const spot = (x: number, y: number): string => (Number.isFinite(x + y) ? `${num(x)},${num(y)}` : '');
+
+/** Path data through points, broken where one is empty; a point by itself is closed, so that a round cap shows it. */
+export function through(spots: readonly string[]): string {
+  let d = '';
+  let run = 0;
+  for (const s of spots) {
+    if (s === '') {
+      if (run === 1) d += 'Z';
+      run = 0;
+    } else d += (run++ === 0 ? 'M' : 'L') + s;
+  }
+  return run === 1 ? `${d}Z` : d;
 }
+
+export const linePath = (px: ArrayLike<number>, py: ArrayLike<number>): string => through(Array.from(px, (x, i) => spot(x, py[i])));
 
 /** XML 1.0 forbids most control characters even when escaped: a token may hold them, so they become U+FFFD. Lone surrogates likewise. */
 function legal(text: string): string {
@@ -52,6 +59,8 @@ function legal(text: string): string {
 }
 /** Anything that might need a change: most attributes are plain, and one look is cheaper than five replacements. */
 const SUSPECT = /[&<>"\u0000-\u001F\uD800-\uDFFF\uFFFE\uFFFF]/;
+/** As it may stand in a tree, in markup or set by hand. */
+export const clean = (s: string): string => (SUSPECT.test(s) ? legal(s) : s);
 const escapeText = (s: string): string => legal(s).replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 const escapeAttr = (s: string): string => escapeText(s).replace(/"/g, '&quot;').replace(/\n/g, '&#10;');
 
@@ -62,6 +71,13 @@ export function renderToString(node: SvgChild): string {
   return parts.join('');
 }
 
+/** An attribute as text, unescaped; null: there is none. */
+export function attribute(value: SvgAttrs[string]): string | null {
+  if (value === null || value === undefined || value === false) return null;
+  if (typeof value === 'number') return Number.isFinite(value) ? num(value) : '0';
+  return value === true ? '' : value;
+}
+
 function write(node: SvgChild, parts: string[]): void {
   if (typeof node === 'string') {
     parts.push(SUSPECT.test(node) ? escapeText(node) : node);
@@ -69,10 +85,9 @@ function write(node: SvgChild, parts: string[]): void {
   }
   parts.push('<', node.tag);
   for (const key in node.attrs) {
-    const value = node.attrs[key];
-    if (value === null || value === undefined || value === false) continue;
-    const text = typeof value === 'number' ? (Number.isFinite(value) ? num(value) : '0') : value === true ? '' : SUSPECT.test(value) ? escapeAttr(value) : value;
-    parts.push(' ', key, '="', text, '"');
+    const text = attribute(node.attrs[key]);
+    if (text === null) continue;
+    parts.push(' ', key, '="', SUSPECT.test(text) ? escapeAttr(text) : text, '"');
   }
   if (node.children.length === 0) parts.push('/>');
   else {

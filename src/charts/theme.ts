@@ -191,11 +191,12 @@ export const languageColour = (theme: Theme, language: string): string => (isLan
  */
 export const CHART_CSS = `
 .chart text { font-variant-numeric: tabular-nums; }
-.chart .band, .chart .reveal { display: none; pointer-events: none; }
-.chart .band.is-lit, .chart .reveal.is-lit { display: inline; }
+.chart .band, .chart .reveal, .chart .curtain { display: none; }
+.chart .band.is-lit, .chart .reveal.is-lit, .chart .curtain.is-out { display: inline; }
 .chart .mark.is-lit { stroke: ${cssTheme.ink}; stroke-width: 2px; fill-opacity: 1; stroke-opacity: 1; }
 .chart .path.is-lit .line { stroke-width: 2.6px; stroke-opacity: 1; }
 .chart .name.is-lit { font-weight: 700; }
 .chart .row-text.is-lit, .chart .tick.is-lit { font-weight: 700; fill: ${cssTheme.ink}; }
 .chart .is-dim, .chart .is-out { opacity: 0.18; }
+.chart .curtain.is-out { opacity: 0.82; }
 `.trim();

@@ -1,5 +1,5 @@
 /** A plane's request as it crosses to a worker: states that the worker has from the request before are named, not sent again. */
-import { fitPlane, type Plane, type PlaneRequest } from './plane';
+import { fitter, type Plane, type PlaneRequest } from './plane';
 import type { StatePath } from './projection';
 
 type States = StatePath['states'];
@@ -27,10 +27,11 @@ export function parceller(): (request: PlaneRequest) => PlaneParcel {
 /** The other end. */
 export function unparceller(): (parcel: PlaneParcel) => Plane {
   let last: States[] = [];
+  const fit = fitter();
   return ({ plane, arrays }) => {
     last = arrays.map((a) => (typeof a === 'number' ? last[a] : a));
     const path = (at: number): StatePath => ({ states: last[at] });
     const { centroids: c } = plane;
-    return fitPlane({ ...plane, paths: plane.paths.map(path), guests: plane.guests.map(path), centroids: c && { question: path(c.question), answer: path(c.answer) } });
+    return fit({ ...plane, paths: plane.paths.map(path), guests: plane.guests.map(path), centroids: c && { question: path(c.question), answer: path(c.answer) } });
   };
 }

@@ -12,12 +12,9 @@ export interface PlaneRequest {
   centroids: { question: StatePath; answer: StatePath } | null;
   /** A plane that came with a record, in place of a fit. */
   held: Basis | null;
-  /** Signs that a link, a record or the reader asks for, 'p' or 'm' per axis; null: as fitted. */
-  signs: string | null;
 }
 
 export interface Plane {
-  /** With its axes as drawn. */
   basis: Basis;
   /** Of the plane as it was fitted, whatever its signs: the same id is the same plane. */
   id: string;
@@ -27,21 +24,47 @@ export interface Plane {
   points: PlanePath[];
 }
 
-export function fitPlane(request: PlaneRequest): Plane {
-  const { paths, guests, held, dim } = request;
-  const basis = held ?? fit(request);
-  const points = [...paths, ...guests].map((p) => project(basis, p));
-  const own = points[0] ? signsOf(points[0]) : 'pp';
-  const signs = request.signs ?? own;
-  const turn = [0, 1].map((k) => signs[k] !== own[k]);
-  if (!turn[0] && !turn[1]) return { basis, id: basis.id, signs: own, points };
-  const axes = basis.axes.map((v, i) => (turn[Math.floor(i / dim) % 2] ? -v : v));
-  return { basis: { ...basis, axes }, id: basis.id, signs, points: points.map(({ x, y }) => ({ x: turn[0] ? x.map((v) => -v) : x, y: turn[1] ? y.map((v) => -v) : y })) };
+/** Why there is no plane of this kind for what is shown, in words; null: there is. Joint PCA takes its place. */
+export function lacks({ kind, paths, centroids }: Pick<PlaneRequest, 'kind' | 'centroids'> & { paths: readonly unknown[] }): string | null {
+  const n = paths.length;
+  if (kind === 'layer-pca' && n < 3) return `a plane per layer needs three paths, and ${n === 1 ? 'one is' : n === 2 ? 'two are' : 'none is'} shown`;
+  return kind === 'plane' && !centroids ? 'the plane goes through the answer span, and none is known here' : null;
 }
 
-function fit({ kind, dim, paths, centroids }: PlaneRequest): Basis {
+/** Fits planes, and fits none anew for what is only drawn in it: the plane of before is kept. */
+export function fitter(): (request: PlaneRequest) => Plane {
+  let last: { of: PlaneRequest; basis: Basis } | null = null;
+  return (request) => {
+    const basis = request.held ?? (last && sameFit(last.of, request) ? last.basis : fit(request));
+    last = { of: request, basis };
+    const points = [...request.paths, ...request.guests].map((p) => project(basis, p));
+    return { basis, id: basis.id, signs: points[0] ? signsOf(points[0]) : 'pp', points };
+  };
+}
+
+export const fitPlane = (request: PlaneRequest): Plane => fitter()(request);
+
+/** With axes that run as a link, a record or the reader asks for, 'p' or 'm' each. */
+export function turnPlane(plane: Plane, signs: string): Plane {
+  const turn = [0, 1].map((k) => signs[k] !== plane.signs[k]);
+  if (!turn[0] && !turn[1]) return plane;
+  const { basis } = plane;
+  const axes = basis.axes.map((v, i) => (turn[Math.floor(i / basis.dim) % 2] ? -v : v));
+  const points = plane.points.map(({ x, y }) => ({ x: turn[0] ? x.map((v) => -v) : x, y: turn[1] ? y.map((v) => -v) : y }));
+  return { basis: { ...basis, axes }, id: plane.id, signs, points };
+}
+
+function sameFit(a: PlaneRequest, b: PlaneRequest): boolean {
+  const states = ({ paths, centroids }: PlaneRequest): unknown[] => [...paths, ...(centroids ? [centroids.question, centroids.answer] : [])].map((p) => p.states);
+  const [x, y] = [states(a), states(b)];
+  return !a.held && a.kind === b.kind && a.dim === b.dim && a.paths.length === b.paths.length && x.length === y.length && x.every((s, i) => s === y[i]);
+}
+
+function fit(request: PlaneRequest): Basis {
+  const { kind, dim, paths, centroids } = request;
+  if (lacks(request)) return jointPca(paths, dim);
   if (kind === 'plane' && centroids) return centroidPlane(centroids.question, centroids.answer, paths, dim);
-  return kind === 'layer-pca' && paths.length >= 3 ? layerPca(paths, dim) : jointPca(paths, dim);
+  return kind === 'layer-pca' ? layerPca(paths, dim) : jointPca(paths, dim);
 }
 
 function signsOf({ x, y }: PlanePath): string {

@@ -248,8 +248,8 @@ function readView(f: Map<string, string>, remarks: string[]): ViewState {
     else remarks.push('The signs of the axes are damaged; the fixed rule is used.');
   });
   get('z', (t) => {
-    const [k, x, y] = t.split(',').map((v, i) => (i === 0 ? real(v, 1 / LIMITS.zoom, LIMITS.zoom, 'Zoom', remarks) : real(v, -LIMITS.pan, LIMITS.pan, 'Pan', remarks)));
-    if (typeof k === 'number' && typeof x === 'number' && typeof y === 'number') view.zoom = { k, x, y };
+    const [k, x, y, h] = t.split(',').map((v, i) => (i === 0 ? real(v, 1 / LIMITS.zoom, LIMITS.zoom, 'Zoom', remarks) : i === 3 ? real(v, 1, LIMITS.height, 'Height', remarks) : real(v, -LIMITS.pan, LIMITS.pan, 'Pan', remarks)));
+    if (typeof k === 'number' && typeof x === 'number' && typeof y === 'number') view.zoom = { k, x, y, ...(typeof h === 'number' ? { h } : {}) };
     else remarks.push('The zoom is damaged and was left out.');
   });
   get('r', (t) => {
@@ -317,7 +317,7 @@ export function makeLink(link: ProbeLink, base = ''): Read<string> {
   add('p', view.projection);
   add('b', view.basis);
   if (view.signs) add('s', view.signs.map((s) => (s > 0 ? 'p' : 'm')).join(''));
-  if (view.zoom) add('z', [view.zoom.k, view.zoom.x, view.zoom.y].map(decimal).join(','));
+  if (view.zoom) add('z', [view.zoom.k, view.zoom.x, view.zoom.y, ...(view.zoom.h === undefined ? [] : [view.zoom.h])].map(decimal).join(','));
   if (view.range) add('r', view.range.join('-'));
   if (view.follow !== undefined) add('f', String(view.follow));
   if (view.threshold !== undefined) add('th', decimal(view.threshold));

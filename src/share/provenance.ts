@@ -41,8 +41,16 @@ export function sketchStates(states: ArrayLike<number>, dim: number): string | n
   return toBase64url(new Uint8Array(Int8Array.from(out, (v) => Math.round((v / max) * 127)).buffer));
 }
 
-/** Sketch of a probe: its readout. */
-export const sketchProbe = (probe: Probe): string | null => (probe.means.readout ? sketchStates(probe.means.readout, probe.dim) : null);
+const sketches = new WeakMap<Float32Array, string | null>();
+/** Sketch of a probe: its readout. Of a wide model some milliseconds' work, and asked for whenever the address follows the view: made once. */
+export function sketchProbe({ means: { readout }, dim }: Probe): string | null {
+  if (!readout) return null;
+  const known = sketches.get(readout);
+  if (known !== undefined) return known;
+  const made = sketchStates(readout, dim);
+  sketches.set(readout, made);
+  return made;
+}
 
 /** Cosine of two sketches; null when one is damaged. */
 export function compareSketches(a: string, b: string): number | null {

@@ -88,6 +88,8 @@ export interface LabRecord {
   note: string;
   runs: RecordedRun[];
   basis: Basis | null;
+  /** Since 0.1: of the two models' picture: one plane for both, or A's and B's. */
+  compared?: Basis[];
   curves: RecordedCurve[];
   /** Since 0.1: relevance and patching over many items. */
   sets?: RecordedSet[];
@@ -95,7 +97,7 @@ export interface LabRecord {
 }
 
 /** A record of these runs; the first is the main one. */
-export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'created' | 'title' | 'note' | 'basis' | 'curves' | 'sets' | 'view'>> = {}): LabRecord {
+export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'created' | 'title' | 'note' | 'basis' | 'compared' | 'curves' | 'sets' | 'view'>> = {}): LabRecord {
   return {
     format: RECORD_FORMAT,
     version: RECORD_VERSION,
@@ -105,6 +107,7 @@ export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'c
     note: more.note ?? '',
     runs,
     basis: more.basis ?? null,
+    ...(more.compared?.length ? { compared: more.compared } : {}),
     curves: more.curves ?? [],
     ...(more.sets?.length ? { sets: more.sets } : {}),
     view: more.view ?? {},
@@ -114,6 +117,8 @@ export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'c
 // ---------------------------------------------------------------- writing
 
 const isArray = (v: unknown): v is NumberArray => ArrayBuffer.isView(v) && !(v instanceof DataView);
+
+const basesOf = ({ basis, compared = [] }: LabRecord): Basis[] => [...(basis ? [basis] : []), ...compared];
 
 /** Shapes of the arrays whose meaning is known; others are flat. */
 function shapes(record: LabRecord): Map<NumberArray, number[]> {
@@ -129,9 +134,9 @@ function shapes(record: LabRecord): Map<NumberArray, number[]> {
   }
   for (const { set } of record.sets ?? [])
     if (set.kind === 'patch-set') for (const item of set.items) for (const cells of [item.effects, item.differences, item.flips, item.done]) add(cells, [item.groups.length, item.layers.length]);
-  if (record.basis) {
-    add(record.basis.mean, [record.basis.steps, record.basis.dim]);
-    add(record.basis.axes, [record.basis.steps, 2, record.basis.dim]);
+  for (const { mean, axes, steps, dim } of basesOf(record)) {
+    add(mean, [steps, dim]);
+    add(axes, [steps, 2, dim]);
   }
   return out;
 }
@@ -272,8 +277,7 @@ function sizes(record: LabRecord): string | null {
     const fault = setFault(set);
     if (fault !== null) return fault;
   }
-  const b = record.basis;
-  if (b && (b.mean.length !== b.steps * b.dim || b.axes.length !== 2 * b.steps * b.dim)) return 'the projection’s basis is not [steps, 2, dim]';
+  for (const b of basesOf(record)) if (b.mean.length !== b.steps * b.dim || b.axes.length !== 2 * b.steps * b.dim) return 'the projection’s basis is not [steps, 2, dim]';
   for (const c of record.curves) if (c.values.length !== c.layers.length) return `the curve “${c.name.slice(0, 40)}” has not one value per layer`;
   return null;
 }

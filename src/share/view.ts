@@ -36,7 +36,7 @@ export interface ViewState {
   layer?: number;
   /** Index into the tokens. */
   token?: number;
-  /** Languages pinned (drawn with emphasis). */
+  /** Languages drawn with emphasis: the first is the one chosen in the pictures. */
   pins?: Language[];
   /** Ids of the tokens pinned in the lens, followed through the layers. */
   pinned?: number[];
@@ -47,8 +47,8 @@ export interface ViewState {
   basis?: string;
   /** Signs of the two axes as seen, relative to the fixed rule. */
   signs?: [1 | -1, 1 | -1];
-  /** d3-zoom's transform in px of a plot 1000 wide. */
-  zoom?: { k: number; x: number; y: number };
+  /** d3-zoom's transform in px of a plot 1000 wide and h high (540 where it is left out): another plot shows as much, about the same middle. */
+  zoom?: { k: number; x: number; y: number; h?: number };
   /** Layers of a lassoed range, inclusive. */
   range?: [number, number];
   /** Token id followed by the lens. */
@@ -62,7 +62,7 @@ export interface ViewState {
 }
 
 /** Limits that out-of-range values are clamped to. */
-export const LIMITS = { layer: 1000, token: 1_000_000, follow: 10_000_000, pinned: 24, zoom: 200, pan: 1_000_000 } as const;
+export const LIMITS = { layer: 1000, token: 1_000_000, follow: 10_000_000, pinned: 24, zoom: 200, pan: 1_000_000, height: 10_000 } as const;
 
 export const isLanguage = (s: string): s is Language => (LANGUAGES as readonly string[]).includes(s);
 export const isGroup = (s: string): s is TokenGroup => (GROUPS as readonly string[]).includes(s);

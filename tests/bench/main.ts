@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { launch, serve } from '../harness';
+import { launch } from '../harness';
 import { buildOnnx, buildPage } from './build';
 import { Driver } from './driver';
 import { mainModel, randomModel, type Folder } from './folder';
@@ -34,7 +34,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   let browser: Browser | null = null;
   let site: Site | null = null;
   try {
-    if (options.parts.includes('page')) rows.push(...(await measurePage(options)));
+    if (options.parts.includes('page')) rows.push(...(await measurePage(options, temp)));
     if (options.parts.every((part) => part === 'page')) return;
     note('building the page');
     mkdirSync(join(temp, 'site'));
@@ -56,15 +56,13 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** The app itself, as it was built last: what its main thread does while a reader explores a large record. */
-async function measurePage(options: BenchOptions): Promise<Row[]> {
+async function measurePage(options: BenchOptions, temp: string): Promise<Row[]> {
   note('page: exploring 12 languages × 36 layers × 600 tokens');
-  const served = await serve();
   const browser = await launch({ webgpu: 'off' });
   try {
-    return await measureView(browser, served.url, Math.max(20, options.repetitions));
+    return await measureView(browser, temp, Math.max(20, options.repetitions));
   } finally {
     await browser.close();
-    await served.close();
   }
 }
 

@@ -1,6 +1,6 @@
-/** A record of the largest size the page promises to keep fluid, made by formula: a fixture for measuring speed, evidence of nothing. */
+/** Runs of the largest size the page promises to keep fluid, made by formula: a fixture for measuring speed, evidence of nothing. */
 import { makeRecord, packRecord, type RecordedRun } from '../../src/share/record';
-import { LANGUAGES, type Language, type LensCell, type Probe, type Provenance, type TokenGroup, type TokenInfo } from '../../src/types';
+import { LANGUAGES, type Ask, type Language, type LensCell, type LoadedModel, type Probe, type Provenance, type TokenGroup, type TokenInfo } from '../../src/types';
 
 const LAYERS = 36;
 const TOKENS = 600;
@@ -31,16 +31,33 @@ function walk(seed: number): Float32Array {
   return out;
 }
 
-function probe(language: Language, k: number): Probe {
-  const provenance: Provenance = { app: 'bench', ort: 'none', device: 'wasm', deviceReason: 'made by formula', adapter: null, dtype: 'fp32', model: 'files:bench', revision: 'none', files: [], precise: false, selfTest: null, time: '2025-01-01T00:00:00.000Z' };
+const PROVENANCE: Provenance = { app: 'bench', ort: 'none', device: 'wasm', deviceReason: 'made by formula', adapter: null, dtype: 'fp32', model: 'bundled:bench', revision: 'none', files: [], precise: false, selfTest: null, time: '2025-01-01T00:00:00.000Z' };
+export const MODEL: LoadedModel = {
+  card: { ref: { id: 'bundled:bench' }, title: TITLE, stage: 'post-trained', pair: null, step: null, parameters: null, layers: LAYERS, width: DIM, bytes: {}, languages: [...LANGUAGES], license: 'none', bundled: true, note: '' },
+  ref: { id: 'bundled:bench' },
+  device: 'wasm',
+  deviceReason: 'made by formula',
+  dtype: 'fp32',
+  layers: LAYERS,
+  width: DIM,
+  vocab: 1000,
+  maxLength: 1024,
+  hasChatTemplate: false,
+  opaque: null,
+  selfTest: null,
+  provenance: PROVENANCE,
+};
+
+/** @param lensAt positions the lens is read at; the readout's alone where none are given */
+export function probeOf(language: Language, ask: Ask, lensAt?: number[]): Probe {
+  const k = LANGUAGES.indexOf(language);
   const all = tokens();
   const readout = all.findIndex((t) => t.group === 'readout');
   const layers = Array.from({ length: LAYERS + 1 }, (_, l) => l);
-  const lensAt = k === 0 ? all.flatMap((t, i) => (i >= 560 && t.group !== 'template' ? [i] : [])) : [readout];
-  const lens = layers.flatMap((layer) => lensAt.map((position): LensCell => ({ layer, position, top: Array.from({ length: 5 }, (_, n) => ({ id: n, text: ` t${(layer * 7 + position + n) % 90}`, p: 0.5 / (n + 1) })), entropy: 8 - layer / 6, followed: [{ id: 7, text: ' gold', p: layer / (2 * LAYERS), rank: LAYERS - layer }] })));
+  const lens = layers.flatMap((layer) => (lensAt ?? [readout]).map((position): LensCell => ({ layer, position, top: Array.from({ length: 5 }, (_, n) => ({ id: n, text: ` t${(layer * 7 + position + n) % 90}`, p: 0.5 / (n + 1) })), entropy: 8 - layer / 6, followed: [{ id: 7, text: ' gold', p: layer / (2 * LAYERS), rank: LAYERS - layer }] })));
   return {
-    ask: { context: 'word '.repeat(440), question: 'word '.repeat(120), contextLanguage: 'en', questionLanguage: language },
-    model: { card: { ref: { id: 'files:bench' }, title: TITLE, stage: 'post-trained', pair: null, step: null, parameters: null, layers: LAYERS, width: DIM, bytes: {}, languages: [...LANGUAGES], license: 'none', bundled: false, note: '' }, ref: { id: 'files:bench' }, device: 'wasm', deviceReason: 'made by formula', dtype: 'fp32', layers: LAYERS, width: DIM, vocab: 1000, maxLength: 1024, hasChatTemplate: false, opaque: null, selfTest: null, provenance },
+    ask,
+    model: MODEL,
     prompt: all.filter((t) => t.group !== 'answer').map((t) => t.text).join(''),
     tokens: all,
     answer: { text: ' word', tokens: all.filter((t) => t.group === 'answer'), stop: 'eos', gold: 'word', squad: { f1: 1, em: 1 }, languageAware: { f1: 1, em: 1 }, timing: { prefillMs: 1, decodeMs: 1, tokensPerSecond: 1 } },
@@ -51,13 +68,14 @@ function probe(language: Language, k: number): Probe {
     means: { question: walk(3 * k + 1), readout: walk(3 * k + 2), answerSpan: walk(3 * k + 3) },
     lens,
     followed: [{ id: 7, text: ' gold', role: 'gold' }],
-    provenance,
+    provenance: PROVENANCE,
     notes: ['Made by formula to measure the page’s speed: not a measurement of any model.'],
   };
 }
 
 /** Twelve languages × 36 layers × 600 tokens, as a file. */
 export function largeRecord(): Uint8Array {
-  const runs = LANGUAGES.map((language, k): RecordedRun => ({ slot: 'A', probe: probe(language, k) }));
+  const near = tokens().flatMap((t, i) => (i >= 560 && t.group !== 'template' ? [i] : []));
+  const runs = LANGUAGES.map((language, k): RecordedRun => ({ slot: 'A', probe: probeOf(language, { context: 'word '.repeat(440), question: 'word '.repeat(120), contextLanguage: 'en', questionLanguage: language }, k === 0 ? near : undefined) }));
   return packRecord(makeRecord(runs, { title: TITLE, note: 'A fixture of the benchmark.', view: { tab: 'phases', groups: ['question', 'readout', 'answerSpan'], projection: 'joint-pca' } }));
 }

@@ -17,6 +17,12 @@ export async function ask(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Ask', exact: true }).waitFor({ timeout: 120_000 });
 }
 
+/** Until every picture on show is drawn, of now, and none is moving. */
+export const still = async (page: Page): Promise<void> => {
+  await page.waitForFunction(() => ![...document.querySelectorAll('.plot[aria-busy=true], [data-moving]')].some((el) => el.checkVisibility()));
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+};
+
 export const questionIn = (page: Page): Locator => page.getByRole('combobox', { name: 'Question in' });
 
 /** What axe finds wrong, one line each. */

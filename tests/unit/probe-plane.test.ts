@@ -1,6 +1,6 @@
 /** A plane fitted, turned, taken over: what lets two readers see the same picture. */
 import { describe, expect, it } from 'vitest';
-import { fitPlane, planeDistance, type PlaneRequest } from '../../src/probe/plane';
+import { fitPlane, fitter, lacks, planeDistance, turnPlane, type PlaneRequest } from '../../src/probe/plane';
 import { parceller, unparceller } from '../../src/probe/plane-wire';
 import { jointPca } from '../../src/probe/projection';
 
@@ -13,7 +13,6 @@ const request = (over: Partial<PlaneRequest> = {}, noise = 0): PlaneRequest => (
   guests: [path(3, noise)],
   centroids: { question: path(0, noise), answer: path(1, noise) },
   held: null,
-  signs: null,
   ...over,
 });
 
@@ -23,7 +22,7 @@ describe('a plane', () => {
       const own = fitPlane(request({ kind }));
       expect(own.basis.kind).toBe(kind);
       const other = [...own.signs].map((s) => (s === 'p' ? 'm' : 'p')).join('');
-      const turned = fitPlane(request({ kind, signs: other }));
+      const turned = turnPlane(own, other);
       expect(turned.id).toBe(own.id);
       expect(turned.signs).toBe(other);
       turned.points.forEach(({ x, y }, i) => {
@@ -32,25 +31,36 @@ describe('a plane', () => {
       });
       // the turned basis, taken over as a record's, draws the same points again
       expect(fitPlane(request({ kind, held: turned.basis })).points).toEqual(turned.points);
-      expect(fitPlane(request({ kind, held: turned.basis, signs: other })).points).toEqual(turned.points);
+      expect(turnPlane(fitPlane(request({ kind, held: turned.basis })), other).points).toEqual(turned.points);
       // and is mirrored where that is asked for
-      expect(fitPlane(request({ kind, held: turned.basis, signs: own.signs })).points).toEqual(own.points);
+      expect(turnPlane(fitPlane(request({ kind, held: turned.basis })), own.signs).points).toEqual(own.points);
     }
   });
   it('signs asked for are the same in a run that differs a little, and its paths lie close by', () => {
     const here = fitPlane(request());
-    const there = fitPlane(request({ signs: here.signs }, 1e-3));
+    const there = turnPlane(fitPlane(request({}, 1e-3)), here.signs);
     expect(there.id).not.toBe(here.id);
     expect(there.signs).toBe(here.signs);
     here.points.forEach(({ x }, i) => x.forEach((v, l) => expect(Math.abs(v - there.points[i].x[l])).toBeLessThan(0.01)));
   });
-  it('falls back to the joint plane where there is nothing to fit the other on', () => {
-    expect(fitPlane(request({ kind: 'plane', centroids: null })).basis.kind).toBe('joint-pca');
-    expect(fitPlane(request({ kind: 'layer-pca', paths: [path(0), path(1)] })).basis.kind).toBe('joint-pca');
+  it('falls back to the joint plane where there is nothing to fit the other on, and says why', () => {
+    const none = request({ kind: 'plane', centroids: null });
+    const two = request({ kind: 'layer-pca', paths: [path(0), path(1)] });
+    for (const r of [none, two]) expect(fitPlane(r).basis.kind).toBe('joint-pca');
+    expect(lacks(none)).toContain('no');
+    expect(lacks(two)).toContain('two are shown');
+    for (const kind of ['joint-pca', 'layer-pca', 'plane'] as const) expect(lacks(request({ kind }))).toBeNull();
   });
   it('guests are drawn, not fitted', () => {
     expect(fitPlane(request({ guests: [] })).id).toBe(fitPlane(request()).id);
     expect(fitPlane(request()).points).toHaveLength(4);
+    // nor is anything fitted anew for them
+    const fit = fitter();
+    const first = request();
+    const { basis } = fit(first);
+    expect(fit({ ...first, guests: [path(7)] }).basis).toBe(basis);
+    expect(fit({ ...first, guests: [path(7)] }).points).toEqual(fitPlane({ ...first, guests: [path(7)] }).points);
+    for (const other of [{ kind: 'layer-pca' as const }, { paths: [...first.paths, path(5)] }, { centroids: null }]) expect(fit({ ...first, ...other }).id).toBe(fitPlane({ ...first, ...other }).id);
   });
 });
 

@@ -3,7 +3,7 @@
  * are kept per model, so that a series can be scrubbed.
  */
 import type { LabClient } from '../../lab-client';
-import type { Device, Dtype, ModelCard, Probe, Progress } from '../../types';
+import type { Device, Dtype, ModelCard, ModelRef, Probe, Progress } from '../../types';
 import type { Calls } from '../../wire';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { model } from './model.svelte';
@@ -28,6 +28,8 @@ class Compare {
   #lab: LabClient | null = null;
   #loaded = '';
   #turn = 0;
+  /** Models as the reader or a link named them: of any host, at any revision. */
+  #named: Record<string, ModelRef> = $state.raw({});
 
   /** What B has been asked: what A shows now, and the same in English where A has it. */
   #asked: Probe[] = $derived(this.wanted && run.shown ? (this.probes[key(this.wanted, this.make, run.shown.main)] ?? []) : []);
@@ -44,14 +46,23 @@ class Compare {
     return pair ? model.cards.filter((c) => c.pair === pair).sort((x, y) => stage(x) - stage(y)) : [];
   });
 
+  /** From now on its id means this very one, in the catalogue or not. */
+  name(ref: ModelRef): void {
+    this.#named = { ...this.#named, [ref.id]: ref };
+    this.probes = Object.fromEntries(Object.entries(this.probes).filter(([slot]) => !slot.startsWith(`${ref.id} `)));
+  }
+  #ref(id: string | null): ModelRef | null {
+    return (id !== null && this.#named[id]) || (model.cards.find((c) => c.ref.id === id)?.ref ?? null);
+  }
+
   /** @param make of the model chosen already, the file and device it has; of another, what goes with A */
   async choose(id: string, make: Partial<Make> = id === this.wanted ? this.make : ANY): Promise<void> {
     this.wanted = id;
     this.make = { ...ANY, ...make };
     const main = run.shown?.main;
-    const card = model.cards.find((c) => c.ref.id === id);
+    const ref = this.#ref(id);
     const slot = main && key(id, this.make, main);
-    if (!main || !card || !slot || this.probes[slot]) return;
+    if (!main || !ref || !slot || this.probes[slot]) return;
     const english = run.probes.find((p) => p !== main && p.ask.questionLanguage === 'en');
     const turn = ++this.#turn;
     const mine = () => turn === this.#turn;
@@ -59,7 +70,7 @@ class Compare {
     this.status = 'loading';
     try {
       this.#lab ??= (await getLab()).another();
-      await this.#load(this.#lab, card, main, { onProgress: (p) => mine() && (this.progress = p) }, mine);
+      await this.#load(this.#lab, ref, main, { onProgress: (p) => mine() && (this.progress = p) }, mine);
       if (!mine()) return;
       this.status = 'asking';
       const asks = english ? [main.ask, english.ask] : [main.ask];
@@ -82,23 +93,23 @@ class Compare {
 
   /** B's own lab with B loaded in it, for what else is asked of it; null where no B is chosen. */
   async lab(): Promise<LabClient | null> {
-    const card = model.cards.find((c) => c.ref.id === this.wanted);
+    const ref = this.#ref(this.wanted);
     const main = run.shown?.main;
-    if (!card || !main) return null;
+    if (!ref || !main) return null;
     const lab = (this.#lab ??= (await getLab()).another());
-    await this.#load(lab, card, main, {});
+    await this.#load(lab, ref, main, {});
     return lab;
   }
 
   /** The very file, unless it is there already. */
-  async #load(lab: LabClient, card: ModelCard, main: Probe, calls: Calls, mine = () => true): Promise<void> {
+  async #load(lab: LabClient, ref: ModelRef, main: Probe, calls: Calls, mine = () => true): Promise<void> {
     const device = this.make.device ?? view.device ?? undefined;
-    const dtype = this.make.dtype ?? ((await filesOf(card, device)).includes(main.model.dtype) ? main.model.dtype : undefined);
+    const dtype = this.make.dtype ?? ((await filesOf(ref, device)).includes(main.model.dtype) ? main.model.dtype : undefined);
     if (!mine()) return;
-    const file = `${card.ref.id} ${dtype} ${device}`;
+    const file = [ref.host, ref.id, ref.revision, dtype ?? ref.dtype, device].join(' ');
     if (this.#loaded === file && (await lab.model())) return;
     this.#loaded = '';
-    await lab.load({ ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) }, { device, ...calls });
+    await lab.load({ ...$state.snapshot(ref), ...(dtype ? { dtype } : {}) }, { device, ...calls });
     if (mine()) this.#loaded = file;
   }
 
@@ -126,8 +137,9 @@ class Compare {
 }
 
 /** The kinds of file that a model has and that run here: of one that ships they are listed, another's host is asked. */
-async function filesOf({ ref, bundled, bytes }: ModelCard, device: Device | undefined): Promise<Dtype[]> {
-  if (bundled) return Object.keys(bytes);
+async function filesOf(ref: ModelRef, device: Device | undefined): Promise<Dtype[]> {
+  const card = model.cards.find((c) => c.ref.id === ref.id && c.ref.host === ref.host);
+  if (card?.bundled) return Object.keys(card.bytes);
   const options = await (await getLab()).options($state.snapshot(ref), { device });
   return options.filter((o) => o.refused === null).map((o) => o.dtype);
 }

@@ -9,6 +9,7 @@ class Focus {
 
   litLayer: number = $derived(Math.min(this.layer ?? run.layer, run.layers));
   litToken: number | null = $derived(this.token ?? view.position);
+  litLanguage: string | null = $derived(this.language ?? view.language);
 }
 
 export const focus = new Focus();

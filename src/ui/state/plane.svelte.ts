@@ -1,19 +1,14 @@
-/**
- * The plane that the paths are drawn in: fitted on what is on show, or the one that a record brought along. Small fits are made on
- * the spot; large ones in a worker, and the picture before stays until they are there.
- */
-import { fitPlane, planeDistance, type Plane as Fitted, type PlaneRequest } from '../../probe/plane';
-import { parceller, type PlaneParcel } from '../../probe/plane-wire';
-import type { Basis, BasisKind, PlanePath } from '../../probe/projection';
+/** The plane that the paths are drawn in: fitted on what is on show, or the one that a record brought along. */
+import { lacks, planeDistance, turnPlane } from '../../probe/plane';
+import type { Basis, BasisKind, PlanePath, StatePath } from '../../probe/projection';
 import { tokensHash } from '../../share/hash';
 import type { ViewState } from '../../share/view';
 import type { Probe, TokenGroup } from '../../types';
+import { Fitting, type Wanted } from './fitting.svelte';
 import { run } from './run.svelte';
 import { view } from './view.svelte';
 
 export const PATH_GROUPS: TokenGroup[] = ['question', 'readout', 'answerSpan'];
-/** Numbers in the states from which a fit is left to the worker: a few milliseconds' work. */
-const LARGE = 400_000;
 
 export interface DrawnPath {
   language: string;
@@ -22,12 +17,6 @@ export interface DrawnPath {
   token?: number;
   layers: number[];
   states: Float32Array;
-}
-
-interface Request {
-  paths: DrawnPath[];
-  guests: DrawnPath[];
-  plane: PlaneRequest;
 }
 export interface Drawn {
   paths: (DrawnPath & PlanePath)[];
@@ -44,7 +33,14 @@ interface Held {
 }
 
 const languageOf = (p: Probe): string => p.ask.questionLanguage ?? '';
-const runOf = (p: Probe): string => `${p.model.card.ref.id} ${p.dim} ${tokensHash(p.tokens.filter((t) => t.group !== 'answer'))}`;
+export const runOf = (p: Probe): string => `${p.model.card.ref.id} ${p.dim} ${tokensHash(p.tokens.filter((t) => t.group !== 'answer'))}`;
+export const bare = ({ states }: StatePath): StatePath => ({ states });
+export const groupsOf = (groups: readonly string[]): string => PATH_GROUPS.filter((g) => groups.includes(g)).join();
+
+/** What the plane through question and answer goes through. */
+export function centroidsOf({ means: { question, answerSpan } }: Probe): { question: StatePath; answer: StatePath } | null {
+  return question && answerSpan ? { question: { states: question }, answer: { states: answerSpan } } : null;
+}
 
 function statesOf(p: Probe, at: number): Float32Array | null {
   const k = p.positions.indexOf(at);
@@ -57,74 +53,69 @@ function statesOf(p: Probe, at: number): Float32Array | null {
 
 class Plane {
   held: Held | null = $state.raw(null);
-  #late: { of: Request; drawn: Drawn } | null = $state.raw(null);
-  #fit: Promise<(request: PlaneRequest) => Promise<Fitted>> | null = null;
 
   present: TokenGroup[] = $derived.by(() => PATH_GROUPS.filter((g) => run.shown?.main.means[g]));
   groups: TokenGroup[] = $derived(this.present.filter((g) => view.paths.includes(g)));
+  #paths: DrawnPath[] = $derived.by(() => {
+    const main = run.shown?.main;
+    return run.probes.flatMap((p) =>
+      this.groups.flatMap((group): DrawnPath[] => {
+        const states = p.means[group];
+        return states && p.dim === main?.dim ? [{ language: languageOf(p), group, pinned: p === main || languageOf(p) === 'en', layers: p.layers, states }] : [];
+      }),
+    );
+  });
+  #centroids = $derived.by(() => {
+    const through = run.probes.find((p) => languageOf(p) === 'en') ?? run.shown?.main;
+    return through ? centroidsOf(through) : null;
+  });
+  /** A token picked by the reader; the readout is already there as a group. The plane stays where it is: the token is put into it, not fitted. */
+  #token: DrawnPath | null = $derived.by(() => {
+    const main = run.shown?.main;
+    const at = view.position;
+    const token = at === null ? undefined : main?.tokens[at];
+    if (!main || at === null || !token || token.group === 'readout') return null;
+    const states = statesOf(main, at);
+    return states && { language: languageOf(main), group: token.group, pinned: true, token: at, layers: main.layers, states };
+  });
   /** The record's own plane, while what it was fitted for is on show. */
   #own: Basis | null = $derived.by(() => {
     const { held } = this;
-    return held && run.shown && held.basis.kind === view.projection && held.groups === this.groups.join() && held.of === runOf(run.shown.main) ? held.basis : null;
+    return held && run.shown && held.basis.kind === this.#kind && held.basis.dim === run.shown.main.dim && held.groups === this.groups.join() && held.of === runOf(run.shown.main) ? held.basis : null;
   });
-  /** A token picked by the reader; the readout is already there as a group. */
-  token: number | null = $derived.by(() => {
-    const at = view.position;
-    const token = at === null ? undefined : run.shown?.main.tokens[at];
-    return token && token.group !== 'readout' ? at : null;
+  #kind: BasisKind = $derived(this.lacks(view.projection) ? 'joint-pca' : view.projection);
+
+  #fitting = new Fitting((): Wanted<DrawnPath[]> | null => {
+    const main = run.shown?.main;
+    if (!main) return null;
+    const paths = this.#paths;
+    const guests = this.#token ? [this.#token] : [];
+    return { of: [...paths, ...guests], plane: { kind: this.#kind, dim: main.dim, paths: paths.map(bare), guests: guests.map(bare), centroids: this.#centroids, held: this.#own } };
   });
-  #request: Request | null = $derived.by(() => {
-    const { shown } = run;
-    return shown ? this.#ask(shown.main, view.projection) : null;
-  });
-  #large: boolean = $derived((this.#request?.paths.reduce((n, p) => n + p.states.length, 0) ?? 0) > LARGE);
   /** null: not drawn yet. */
   drawn: Drawn | null = $derived.by(() => {
-    const request = this.#request;
-    if (!request) return null;
-    return this.#large ? (this.#late?.drawn ?? null) : put(request, fitPlane(request.plane));
+    const { now } = this.#fitting;
+    if (!now) return null;
+    const { basis, id, signs, points } = turnPlane(now.plane, view.basis?.signs ?? now.plane.signs);
+    return { paths: now.of.map((p, i) => ({ ...p, ...points[i] })), basis, id, signs };
   });
 
-  #ask(main: Probe, kind: BasisKind): Request {
-    const { dim } = main;
-    const paths = run.probes.flatMap((p) =>
-      this.groups.flatMap((group): DrawnPath[] => {
-        const states = p.means[group];
-        return states && p.dim === dim ? [{ language: languageOf(p), group, pinned: p === main || languageOf(p) === 'en', layers: p.layers, states }] : [];
-      }),
-    );
-    const { token } = this;
-    // the plane stays where it is: a single token is put into it, not fitted
-    const states = token === null ? null : statesOf(main, token);
-    const guests: DrawnPath[] = states && token !== null ? [{ language: languageOf(main), group: main.tokens[token].group, pinned: true, token, layers: main.layers, states }] : [];
-    const { question, answerSpan } = (run.probes.find((p) => languageOf(p) === 'en') ?? main).means;
-    const bare = ({ states }: DrawnPath): { states: Float32Array } => ({ states });
-    return {
-      paths,
-      guests,
-      plane: { kind, dim, paths: paths.map(bare), guests: guests.map(bare), centroids: question && answerSpan ? { question: { states: question }, answer: { states: answerSpan } } : null, held: this.#own, signs: view.basis?.signs ?? null },
-    };
+  get late(): boolean {
+    return this.#fitting.late;
+  }
+  /** To be called in an effect of whoever draws. */
+  keepUp(): void {
+    this.#fitting.keepUp();
   }
 
-  /** To be called in an effect of whoever draws: leaves large fits to the worker. The latest one counts. */
-  keepUp(): void {
-    const request = this.#request;
-    if (!request || !this.#large || this.#late?.of === request) return;
-    this.#fit ??= import('comlink').then(({ wrap }) => {
-      const parcel = parceller();
-      const worker = wrap<{ fit(parcel: PlaneParcel): Fitted }>(new Worker(new URL('../../../workers/plane.worker.ts', import.meta.url), { type: 'module', name: 'plane' }));
-      return (plane) => worker.fit(parcel(plane));
-    });
-    void this.#fit
-      .then((fit) => fit(request.plane))
-      .then((fitted) => {
-        if (request === this.#request) this.#late = { of: request, drawn: put(request, fitted) };
-      });
+  /** Why what is on show has no plane of this kind; null: it has. */
+  lacks(kind: BasisKind): string | null {
+    return run.shown ? lacks({ kind, paths: this.#paths, centroids: this.#centroids }) : null;
   }
 
   /** A record's plane, to be used again for the run that it was fitted with. */
   hold(basis: Basis | null, main: Probe, groups: readonly string[]): void {
-    this.held = basis && { basis, of: runOf(main), groups: PATH_GROUPS.filter((g) => groups.includes(g)).join() };
+    this.held = basis && { basis, of: runOf(main), groups: groupsOf(groups) };
   }
 
   /** What a link says of the plane on show. */
@@ -146,10 +137,6 @@ class Plane {
     const of = (p: Probe): { states: Float32Array }[] => this.groups.flatMap((g) => (p.means[g] ? [{ states: p.means[g] }] : []));
     return planeDistance(basis, of(there), of(here));
   }
-}
-
-function put({ paths, guests }: Request, { points, basis, id, signs }: Fitted): Drawn {
-  return { paths: [...paths, ...guests].map((p, i) => ({ ...p, ...points[i] })), basis, id, signs };
 }
 
 export const plane = new Plane();

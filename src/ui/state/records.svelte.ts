@@ -2,6 +2,7 @@
 import type { Ask, Probe } from '../../types';
 import { toTrouble } from '../lab-api';
 import { compare } from './compare.svelte';
+import { comparePlane } from './compare-plane.svelte';
 import { plane } from './plane.svelte';
 import { prompt } from './prompt.svelte';
 import { run } from './run.svelte';
@@ -102,7 +103,10 @@ class Records {
     plane.hold(record.basis, first.probe, record.view.groups ?? []);
     run.show({ source: 'recorded', main: first.probe, others: rest.filter((r) => r.slot === 'A').map((r) => r.probe) });
     const b = rest.filter((r) => r.slot === 'B');
-    if (b.length) compare.put(b.map((r) => r.probe));
+    if (b.length) {
+      compare.put(b.map((r) => r.probe));
+      comparePlane.hold(record.compared ?? [], first.probe, b[0].probe, record.view.groups ?? []);
+    }
     for (const r of [first, ...b.slice(0, 1)]) restore(r);
     restoreSets(record.sets ?? [], record.view.mechanism);
     if (!choose) return;
@@ -135,7 +139,7 @@ class Records {
     const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
     const both = [...runs, ...compare.all.map((probe) => ({ slot: 'B' as const, probe, ...recorded(probe, 'B') }))];
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
-    return makeRecord(both, { view: { ...viewState(), ...mechanismView(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null, sets: recordedSets() });
+    return makeRecord(both, { view: { ...viewState(), ...mechanismView(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null, compared: comparePlane.bases(), sets: recordedSets() });
   }
 
   async save(states: boolean): Promise<void> {

@@ -142,7 +142,9 @@ class Route {
   /** Slot B, where the link has one. */
   async #second({ models: [, b], device, deviceB }: ProbeLink): Promise<void> {
     if (!b) return;
-    if (!model.cards.some((c) => c.ref.id === b.id)) {
+    // a bundled model is this build's own; any other is the very one that the link names
+    if (!b.id.startsWith('bundled:')) compare.name(b);
+    else if (!model.cards.some((c) => c.ref.id === b.id)) {
       this.notes = [...this.notes, `The second model, ${b.id}, is not among those this lab can set beside the first: choose one under “Compare models”.`];
       return;
     }

@@ -117,6 +117,8 @@ class Run {
       const main = await lab.probe(ask, { signal, onToken, ownSpan: true });
       if (!mine()) return;
       this.answer = main.answer;
+      // a place in one prompt is another token in the next
+      if (main.prompt !== this.shown?.main.prompt) view.position = null;
       this.shown = { source: 'live', main, others: [] };
       if (fitsOthers(ask)) await this.#add(beside(main.ask, this.wording), signal, mine);
     });

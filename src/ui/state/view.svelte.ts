@@ -2,7 +2,7 @@
 import { applyMechanism } from '../mechanism/choice.svelte';
 import type { BasisKind } from '../../probe/projection';
 import type { ViewState } from '../../share/view';
-import type { Device, Language, Scenario, TokenGroup } from '../../types';
+import { LANGUAGES, type Device, type Language, type Scenario, type TokenGroup } from '../../types';
 
 /** The views below the first two pictures. */
 export const TABS = ['prompt', 'curves', 'lens', 'phases', 'relevance', 'patching', 'compare', 'study', 'models'] as const;
@@ -24,6 +24,8 @@ export interface View {
   layer: number | null;
   /** Index into the prompt's tokens; null: the readout. */
   position: number | null;
+  /** Chosen in a picture, and lit in all of them; '' is a text's of no named language. */
+  language: string | null;
   /** Groups whose paths are drawn. */
   paths: TokenGroup[];
   projection: BasisKind;
@@ -33,8 +35,8 @@ export interface View {
   basis: { id: string; signs: string } | null;
   /** Layers of a lassoed range, inclusive; null: all. */
   range: [number, number] | null;
-  /** In px of the plot, as d3-zoom has it; null: all of it. */
-  zoom: { k: number; x: number; y: number } | null;
+  /** As links have it (charts/zoom.ts); null: all of it. */
+  zoom: ViewState['zoom'] | null;
   /** null: the best this browser has. */
   device: Device | null;
   /** Panels left out, for slides. */
@@ -53,6 +55,7 @@ export const view: View = $state({
   english: '',
   layer: null,
   position: null,
+  language: null,
   paths: ['question', 'readout'],
   projection: 'joint-pca',
   pins: [],
@@ -69,6 +72,7 @@ export function viewState(): ViewState {
     tab: view.tab,
     ...(view.layer === null ? {} : { layer: view.layer }),
     ...(view.position === null ? {} : { token: view.position }),
+    ...(view.language ? { pins: LANGUAGES.filter((l) => l === view.language) } : {}),
     ...(view.pins.length ? { pinned: [...view.pins] } : {}),
     groups: [...view.paths],
     projection: view.projection,
@@ -84,6 +88,7 @@ export function applyViewState(s: ViewState): void {
   if (tab) view.tab = tab;
   view.layer = s.layer ?? null;
   view.position = s.token ?? null;
+  view.language = s.pins?.[0] ?? null;
   view.pins = [...(s.pinned ?? [])];
   view.paths = s.groups?.length ? [...s.groups] : ['question', 'readout'];
   view.projection = s.projection ?? 'joint-pca';
