@@ -77,7 +77,15 @@ const SMALL_FILES = ['config.json', 'generation_config.json', 'tokenizer.json', 
 async function openBundled(name: string, context: SourceContext): Promise<ModelSource> {
   const root = new URL(`models/${name}/`, context.base).href;
   const listed = (await bundledFiles(context.base, context.signal)).get(`bundled:${name}`);
-  return new HttpSource('bundled', listed ?? (await probe(root, null, context)), root, {});
+  return new HttpSource((listed && (await contentOf(listed))) ?? 'bundled', listed ?? (await probe(root, null, context)), root, {});
+}
+
+/** What stands for a commit where there is none: a hash of the files' hashes, so that a model trained anew is told apart. null where one of them is not known. */
+export async function contentOf(files: readonly RemoteFile[]): Promise<string | null> {
+  if (!globalThis.crypto?.subtle || files.some((f) => f.sha256 === null)) return null;
+  const lines = files.map((f) => `${f.path} ${f.sha256}`).sort();
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(lines.join('\n'))));
+  return Array.from(digest.subarray(0, 6), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
 interface HubInfo {
