@@ -52,7 +52,7 @@ interface Pending {
 }
 
 /** What does not touch the loaded model: a new worker can answer as well as the one it replaces. */
-const LIGHT: readonly Method[] = ['capabilities', 'models', 'sets', 'items', 'options', 'storage', 'deleteStored'];
+const LIGHT: readonly Method[] = ['capabilities', 'models', 'sets', 'keptSets', 'items', 'options', 'storage', 'deleteStored'];
 
 type LabEvent = 'lost' | 'loaded';
 
@@ -97,6 +97,11 @@ export class LabClient implements LabApi {
     return this.call('sets', [], calls);
   }
 
+  keptSets(calls: Calls = {}): Promise<string[]> {
+    return this.call('keptSets', [], calls);
+  }
+
+  /** Of a set that ships, or of one kept in this browser. */
   items(set: string, calls: Calls = {}): Promise<Item[]> {
     return this.call('items', [set], calls);
   }

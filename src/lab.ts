@@ -92,6 +92,10 @@ export class Lab implements LabApi {
     return this.shelf.names(call);
   }
 
+  keptSets(): Promise<string[]> {
+    return this.shelf.kept();
+  }
+
   /** @throws LabError 'not-found' | 'broken-file' */
   items(set: string, call: Calls = {}): Promise<Item[]> {
     return this.shelf.items(set, call);
