@@ -221,6 +221,11 @@ export class LabClient implements LabApi {
     return (await import('./lab-share')).compareModels(this, a, b, ask, options);
   }
 
+  /** The record of one model's probes, the asked one first, and of a second model's beside them: what `link` and `export` take, and what a file holds. */
+  async record(a: Probe | readonly Probe[], b: Probe | readonly Probe[] = []): Promise<LabRecord> {
+    return (await import('./lab-share')).recordOf(a, b);
+  }
+
   /** The link that asks the same again, of the same files, in the same view. `of`: a probe, or a record. */
   async link(of: Recordable): Promise<string> {
     return (await import('./lab-share')).linkTo(of, this.base);
@@ -228,7 +233,8 @@ export class LabClient implements LabApi {
 
   /**
    * Goes where a link points and resolves with the record of what is then on show. Nothing is downloaded from another host
-   * unless `download` says so: such a link is shown, its `needs` are listed, and `record` is null.
+   * unless `download` says so: such a link is shown, its `needs` are listed, and `record` is null. Rejects with 'not-found' where the
+   * item, the set or the recording that it names is not to be had, and as `load` and `probe` do.
    */
   async open(link: string, options: OpenOptions = {}): Promise<Opened> {
     return (await import('./lab-share')).openLink(this, link, this.opener, options);

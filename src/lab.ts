@@ -220,7 +220,7 @@ export class Lab implements LabApi {
         dim: decoder.width,
         provenance: loaded.record.provenance,
         items: (name) => this.items(name, call),
-        prompt: (context, question) => makePrompt({ context, question, answer: null, prompt: undefined }, tokenizer, this.bundled()),
+        prompt: (context, question, answer) => makePrompt({ context, question, answer: answer ?? null, prompt: undefined }, tokenizer, this.bundled()),
         trace: (ids, request) =>
           this.lanes.run(null, call.signal, async () => {
             if (this.loaded !== loaded) throw new LabError('superseded', 'Another model has been loaded.');

@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launch, serve, visit, type Served } from '../harness';
-import { ask, axe, overflow, questionIn, ready } from './steps';
+import { ask, axe, openRecord, overflow, questionIn, ready } from './steps';
 
 let served: Served;
 let browser: Browser;
@@ -105,8 +105,7 @@ test('a link reopens the same map, a record shows it without a model', async () 
 
   // no model is loaded on a metered connection: what the record holds is all there is
   const third = await visit(browser, served.url, { metered: true });
-  await third.page.getByRole('button', { name: 'Share, save, open' }).click();
-  await third.page.getByLabel('Open a record').setInputFiles({ name: 'passage-record.zip', mimeType: 'application/zip', buffer: file });
+  await openRecord(third.page, file);
   await third.page.getByRole('tab', { name: 'Relevance' }).click();
   await third.page.locator('#panel svg.chart-relevance').waitFor();
   expect(await finding(third.page)).toBe(said);
@@ -203,8 +202,7 @@ test('base stands beside post-trained, and both are taken over many items', asyn
   await close();
 
   const there = await visit(browser, served.url, { metered: true });
-  await there.page.getByRole('button', { name: 'Share, save, open' }).click();
-  await there.page.getByLabel('Open a record').setInputFiles({ name: 'passage-record.zip', mimeType: 'application/zip', buffer: file });
+  await openRecord(there.page, file);
   expect(await told(there.page)).toEqual(here);
   expect(here[2]).toMatch(/Phasing stability \d/);
   expect(there.errors).toEqual([]);

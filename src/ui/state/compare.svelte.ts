@@ -3,8 +3,9 @@
  * are kept per model, so that a series can be scrubbed.
  */
 import type { LabClient } from '../../lab-client';
-import type { Device, Dtype, ModelCard, Probe, Progress } from '../../types';
+import type { Device, Dtype, ModelCard, ModelRef, Probe, Progress } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
+import { agree } from './consent';
 import { model } from './model.svelte';
 import { run } from './run.svelte';
 import { view } from './view.svelte';
@@ -13,8 +14,10 @@ import { view } from './view.svelte';
 export interface Make {
   dtype: Dtype | null;
   device: Device | null;
+  /** Of a model of the hub that a link pins. */
+  revision: string | null;
 }
-const ANY: Make = { dtype: null, device: null };
+const ANY: Make = { dtype: null, device: null, revision: null };
 
 class Compare {
   status: 'idle' | 'loading' | 'asking' = $state('idle');
@@ -50,7 +53,7 @@ class Compare {
     const card = model.cards.find((c) => c.ref.id === id);
     const slot = main && key(id, this.make, main);
     if (!main || !card || !slot || this.probes[slot]) return;
-    const { dtype, device } = this.make;
+    const { device } = this.make;
     const english = run.probes.find((p) => p !== main && p.ask.questionLanguage === 'en');
     const turn = ++this.#turn;
     const mine = () => turn === this.#turn;
@@ -58,13 +61,11 @@ class Compare {
     this.status = 'loading';
     try {
       this.#lab ??= (await getLab()).another();
-      const file = `${id} ${dtype} ${device ?? view.device}`;
+      const file = this.#file(id);
       if (this.#loaded !== file || !(await this.#lab.model())) {
         this.#loaded = '';
-        await this.#lab.load(
-          { ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) },
-          { device: device ?? view.device ?? undefined, onProgress: (p) => mine() && (this.progress = p) },
-        );
+        const { ref } = await this.#lab.load(this.#ref(card), { device: device ?? view.device ?? undefined, onProgress: (p) => mine() && (this.progress = p) });
+        agree(ref);
         if (!mine()) return;
         this.#loaded = file;
       }
@@ -91,14 +92,22 @@ class Compare {
   async lab(): Promise<LabClient | null> {
     const card = model.cards.find((c) => c.ref.id === this.wanted);
     if (!card) return null;
-    const { dtype, device } = this.make;
-    const file = `${card.ref.id} ${dtype} ${device ?? view.device}`;
+    const file = this.#file(card.ref.id);
     const lab = (this.#lab ??= (await getLab()).another());
     if (this.#loaded !== file || !(await lab.model())) {
-      await lab.load({ ...$state.snapshot(card.ref), ...(dtype ? { dtype } : {}) }, { device: device ?? view.device ?? undefined });
+      await lab.load(this.#ref(card), { device: this.make.device ?? view.device ?? undefined });
       this.#loaded = file;
     }
     return lab;
+  }
+
+  #ref(card: ModelCard): ModelRef {
+    const { dtype, revision } = this.make;
+    return { ...($state.snapshot(card.ref) as ModelRef), ...(dtype ? { dtype } : {}), ...(revision ? { revision } : {}) };
+  }
+  #file(id: string): string {
+    const { dtype, device, revision } = this.make;
+    return `${id} ${dtype} ${revision} ${device ?? view.device}`;
   }
 
   /** B as a record has it: its probe of what A shows now, and of the same in English where that was asked. */
@@ -106,7 +115,7 @@ class Compare {
     const [first] = probes;
     if (!run.shown || !first) return;
     this.wanted = first.model.card.ref.id;
-    this.make = { dtype: first.model.dtype, device: first.model.device };
+    this.make = { ...ANY, dtype: first.model.dtype, device: first.model.device };
     this.probes = { ...this.probes, [key(this.wanted, this.make, run.shown.main)]: probes };
   }
 
@@ -124,6 +133,6 @@ class Compare {
   }
 }
 
-const key = (id: string, { dtype, device }: Make, p: Probe): string => `${id} ${dtype} ${device} ${p.provenance.model} ${p.provenance.time}`;
+const key = (id: string, { dtype, device, revision }: Make, p: Probe): string => `${id} ${dtype} ${device} ${revision} ${p.provenance.model} ${p.provenance.time}`;
 
 export const compare = new Compare();

@@ -7,7 +7,7 @@ import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { items } from './items.svelte';
 import { model } from './model.svelte';
 import { fitsOthers, prompt } from './prompt.svelte';
-import { view } from './view.svelte';
+import { goldAnswer, view } from './view.svelte';
 
 export interface Shown {
   source: 'recorded' | 'live';
@@ -44,8 +44,8 @@ class Run {
     const { asked } = this;
     if (!asked || asked.contextLanguage !== view.contextLanguage || asked.questionLanguage !== view.questionLanguage) return false;
     if (JSON.stringify(asked.prompt) !== JSON.stringify(prompt.options)) return false;
-    if ('item' in asked) return view.mode === 'item' && view.item === (typeof asked.item === 'string' ? asked.item : asked.item.id);
-    return view.mode === 'text' && asked.context === view.text.context && asked.question === view.text.question;
+    if ('item' in asked) return view.mode === 'item' && view.item === (typeof asked.item === 'string' ? asked.item : asked.item.id) && (!asked.set || asked.set === view.set);
+    return view.mode === 'text' && asked.context === view.text.context && asked.question === view.text.question && JSON.stringify(asked.answer ?? null) === JSON.stringify(goldAnswer());
   });
   /** The question on show, as it was asked. */
   question: string = $derived.by(() => {
@@ -60,7 +60,8 @@ class Run {
   ask(): Ask | null {
     const { contextLanguage, questionLanguage } = view;
     const how = { contextLanguage, questionLanguage, ...(prompt.options ? { prompt: prompt.options } : {}) };
-    if (view.mode === 'text') return { ...$state.snapshot(view.text), ...how };
+    const answer = goldAnswer();
+    if (view.mode === 'text') return { ...$state.snapshot(view.text), ...(answer ? { answer } : {}), ...how };
     return items.item ? { item: items.item, set: view.set, ...how } : null;
   }
 
@@ -76,7 +77,7 @@ class Run {
   async go(named = true): Promise<void> {
     const ask = this.ask();
     if (!ask) return;
-    await this.#work('answering', async (signal, mine) => {
+    const done = await this.#work('answering', async (signal, mine) => {
       this.stream = '';
       this.answer = null;
       this.asked = ask;
@@ -95,7 +96,7 @@ class Run {
       this.shown = { source: 'live', main, others: [] };
       if ('item' in ask && ask.questionLanguage !== 'en' && fitsOthers(ask)) await this.#add(ask, ['en'], signal, mine);
     });
-    if (this.status === 'idle') this.ondone?.(named);
+    if (done) this.ondone?.(named);
   }
 
   /** The lens at every question token, the readout and the answer, for the tokens pinned now: a run of its own, made when it is looked at. */
@@ -113,8 +114,14 @@ class Run {
     });
   }
 
-  /** The same item in every language it has. */
-  async compare(): Promise<void> {
+  /** What is on show with all that the lens has read of it, for a record. */
+  whole(): Probe | null {
+    const main = this.shown?.main ?? null;
+    return main && this.grid?.of === main ? { ...main, lens: this.grid.cells, followed: this.grid.followed } : main;
+  }
+
+  /** The same item in other languages, as far as it has them. */
+  async compare(languages: readonly Language[] = LANGUAGES): Promise<void> {
     const ask = this.shown?.main.ask;
     if (!ask || !('item' in ask)) return;
     if (!fitsOthers(ask)) {
@@ -123,7 +130,8 @@ class Run {
     }
     const known = new Set(this.probes.map((p) => p.ask.questionLanguage));
     const item = typeof ask.item === 'string' ? items.current.find((i) => i.id === ask.item) : ask.item;
-    const wanted = LANGUAGES.filter((l) => !known.has(l) && item?.question[l]);
+    const wanted = languages.filter((l) => !known.has(l) && item?.question[l]);
+    if (wanted.length === 0) return;
     await this.#work('comparing', (signal, mine) => this.#add(ask, wanted, signal, mine));
   }
 
@@ -137,7 +145,8 @@ class Run {
     }
   }
 
-  async #work(status: 'answering' | 'comparing', work: (signal: AbortSignal, mine: () => boolean) => Promise<void>): Promise<void> {
+  /** false: stopped, failed, or given way to something newer. */
+  async #work(status: 'answering' | 'comparing', work: (signal: AbortSignal, mine: () => boolean) => Promise<void>): Promise<boolean> {
     const turn = ++this.#turn;
     const mine = () => turn === this.#turn;
     this.#abort?.abort();
@@ -147,11 +156,13 @@ class Run {
     try {
       await work(abort.signal, mine);
       if (mine()) this.status = 'idle';
+      return mine();
     } catch (error) {
-      if (!mine()) return;
+      if (!mine()) return false;
       const trouble = toTrouble(error);
       this.status = isQuiet(trouble) ? 'idle' : 'failed';
       if (!isQuiet(trouble)) this.trouble = trouble;
+      return false;
     }
   }
 

@@ -1,7 +1,7 @@
 /** What the reader has chosen, and nothing that can be recomputed: this object is what a link carries. */
 import { applyMechanism, mechanismView } from '../mechanism/choice.svelte';
 import type { BasisKind } from '../../probe/projection';
-import type { ViewState } from '../../share/view';
+import type { COMPARED, FOLLOWED_BY, SHADES, SPREADS, ViewState } from '../../share/view';
 import type { Device, Language, Scenario, TokenGroup } from '../../types';
 
 /** The views below the first two pictures. */
@@ -16,6 +16,8 @@ export interface View {
   contextLanguage: Language;
   questionLanguage: Language;
   text: { context: string; question: string };
+  /** The gold answer that a link or a record brought along, with the texts it belongs to: others have none. */
+  gold: { context: string; question: string; answer: { text: string; start: number } } | null;
   /** null: the last one. */
   layer: number | null;
   /** Index into the prompt's tokens; null: the readout. */
@@ -23,8 +25,16 @@ export interface View {
   /** Groups whose paths are drawn. */
   paths: TokenGroup[];
   projection: BasisKind;
+  /** The groups' paths as small multiples. */
+  apart: boolean;
   /** Ids of the tokens pinned in the lens. */
   pins: number[];
+  /** Id of the token that the lens follows; null: the first there is. */
+  follow: number | null;
+  followBy: (typeof FOLLOWED_BY)[number];
+  shade: (typeof SHADES)[number];
+  spread: (typeof SPREADS)[number];
+  compared: (typeof COMPARED)[number];
   /** The plane that a link, a record or the reader asks for: its id, and the signs of its axes ('p' or 'm' each). What is drawn: plane.svelte.ts. */
   basis: { id: string; signs: string } | null;
   /** Layers of a lassoed range, inclusive; null: all. */
@@ -45,11 +55,18 @@ export const view: View = $state({
   contextLanguage: 'en',
   questionLanguage: 'de',
   text: { context: '', question: '' },
+  gold: null,
   layer: null,
   position: null,
   paths: ['question', 'readout'],
   projection: 'joint-pca',
+  apart: false,
   pins: [],
+  follow: null,
+  followBy: 'p',
+  shade: 'top',
+  spread: 'each',
+  compared: 'lens',
   basis: null,
   range: null,
   zoom: null,
@@ -57,26 +74,32 @@ export const view: View = $state({
   hide: [],
 });
 
-/** The part of a view that links and records carry; the plane's own part is added by who makes them. */
+/** The part of a view that links and records carry; what others know of it is added in seen.ts. */
 export function viewState(): ViewState {
+  const { layer, position, pins, follow, followBy, shade, spread, compared } = view;
   return {
     tab: view.tab,
-    ...(view.layer === null ? {} : { layer: view.layer }),
-    ...(view.position === null ? {} : { token: view.position }),
-    ...(view.pins.length ? { pinned: [...view.pins] } : {}),
+    ...(layer === null ? {} : { layer }),
+    ...(position === null ? {} : { token: position }),
+    ...(pins.length ? { pinned: [...pins] } : {}),
     groups: [...view.paths],
     projection: view.projection,
     ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
-    ...mechanismView(),
     ...(view.range ? { range: [...view.range] } : {}),
+    ...(follow === null ? {} : { follow }),
+    ...(view.apart ? { apart: true } : {}),
+    ...(shade === 'top' ? {} : { shade }),
+    ...(followBy === 'p' ? {} : { followBy }),
+    ...(spread === 'each' ? {} : { spread }),
+    ...(compared === 'lens' ? {} : { compared }),
+    ...mechanismView(),
   };
 }
 
 /** What is left out goes back to its default, so that the same link is the same view whatever was open before. */
 export function applyViewState(s: ViewState): void {
   applyMechanism(s);
-  const tab = TABS.find((t) => t === s.tab);
-  if (tab) view.tab = tab;
+  view.tab = TABS.find((t) => t === s.tab) ?? 'prompt';
   view.layer = s.layer ?? null;
   view.position = s.token ?? null;
   view.pins = [...(s.pinned ?? [])];
@@ -85,7 +108,19 @@ export function applyViewState(s: ViewState): void {
   view.basis = s.basis ? { id: s.basis, signs: (s.signs ?? [1, 1]).map((n) => (n > 0 ? 'p' : 'm')).join('') } : null;
   view.zoom = s.zoom ? { ...s.zoom } : null;
   view.range = s.range ? [...s.range] : null;
-  if (s.hide) view.hide = [...s.hide];
+  view.follow = s.follow ?? null;
+  view.apart = s.apart ?? false;
+  view.shade = s.shade ?? 'top';
+  view.followBy = s.followBy ?? 'p';
+  view.spread = s.spread ?? 'each';
+  view.compared = s.compared ?? 'lens';
+  view.hide = [...(s.hide ?? [])];
+}
+
+/** The gold answer of the reader's own text, while both texts are those it came with. */
+export function goldAnswer(): { text: string; start: number } | null {
+  const { gold, text } = view;
+  return gold && gold.context === text.context && gold.question === text.question ? { ...gold.answer } : null;
 }
 
 export function scenario(context: Language, question: Language): Scenario {

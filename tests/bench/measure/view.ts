@@ -21,6 +21,7 @@ export async function measureView(browser: Browser, url: string, repetitions: nu
     const open = async (): Promise<void> => {
       await page.getByRole('button', { name: 'Share, save, open' }).click();
       await page.locator('dialog input[type=file]').setInputFiles(file);
+      await page.locator('dialog[open]').waitFor({ state: 'detached', timeout: 60_000 });
       await page.getByText('Recorded with Benchmark fixture').waitFor({ timeout: 60_000 });
       await page.locator('svg.chart-trajectory [data-language=tr]').first().waitFor({ timeout: 60_000 });
       await rest(page);
