@@ -5,10 +5,12 @@
 import { Breath } from './models/cache';
 import type { Trace, TraceRequest } from './models/decoder';
 import type { Prompt } from './models/prompting';
-import { alignLanguage, chooseItems, type LanguageAlignment } from './probe/set-alignment';
+import { alignLanguage, chooseItems, retrieveLanguage, type LanguageAlignment, type LanguageRetrieval, type SetAlignment } from './probe/set-alignment';
 import { LabError, throwIfAborted } from './runtime/errors';
 import { Meter, type OnProgress } from './runtime/progress';
-import { LANGUAGES, type Item, type Language, type Provenance } from './types';
+import { LANGUAGES, type Item, type Language, type Provenance, type TokenGroup } from './types';
+
+export type { SetAlignment } from './probe/set-alignment';
 
 export interface AlignmentOptions {
   /** How many items, spread evenly over the set. Default 50. */
@@ -19,25 +21,10 @@ export interface AlignmentOptions {
   contextLanguage?: Language;
   /**
    * 'shared': every question is put to one and the same passage, so that the passage tells nothing of which question it is (default).
-   * 'own': to its own, as it would be asked; the passage, equal in both languages, then helps to tell the items apart.
+   * 'own': to its own, as it would be asked; the passage, equal in both languages, then helps to tell the items apart. It holds the answer,
+   * so that the readout's similarity to the answer span is measured too.
    */
   passage?: 'shared' | 'own';
-}
-
-/** What came out, as a plain record. Curves are by layer, 0 = embeddings. */
-export interface SetAlignment {
-  set: string;
-  /** Ids of the items, in order. */
-  items: string[];
-  contextLanguage: Language;
-  passage: 'shared' | 'own';
-  layers: number[];
-  /** Nearest-neighbour accuracy by guessing: 1/N. */
-  chance: number;
-  languages: LanguageAlignment[];
-  ms: number;
-  provenance: Provenance;
-  notes: string[];
 }
 
 /** What the lab lends. */
@@ -46,7 +33,7 @@ export interface AlignmentDesk {
   dim: number;
   provenance: Provenance;
   items(set: string): Promise<Item[]>;
-  prompt(context: string, question: string): Prompt;
+  prompt(context: string, question: string, answer: Item['answer'][Language] | null): Prompt;
   /** One run, in turn with the lab's other calls. */
   trace(ids: readonly number[], request: TraceRequest): Promise<Trace>;
 }
@@ -69,19 +56,28 @@ export async function alignSet(desk: AlignmentDesk, set: string, options: Alignm
   // a cancel, and other questions, come through between two runs
   const breath = new Breath();
   meter.phase('run', items.length * (languages.length + 1));
+  const retrieval: LanguageRetrieval[] = [];
   const read = async (language: Language): Promise<Float32Array[]> => {
-    const means: Float32Array[] = [];
+    const [questions, readouts, answers]: Float32Array[][] = [[], [], []];
     for (const item of items) {
       throwIfAborted(call.signal);
-      const prompt = desk.prompt(passage === 'shared' ? shared : (item.context[contextLanguage] as string), item.question[language] as string);
-      const positions = prompt.tokens.flatMap((t, i) => (t.group === 'question' ? [i] : []));
-      if (positions.length === 0) throw new LabError('bad-input', 'The question could not be found in the prompt.', prompt.notes[0] ?? '');
-      const { hidden } = await desk.trace(prompt.ids, { positions });
-      means.push(meanOver(hidden, desk.layers + 1, positions.length, desk.dim));
+      const own = passage === 'own';
+      const prompt = desk.prompt(own ? (item.context[contextLanguage] as string) : shared, item.question[language] as string, own ? (item.answer[contextLanguage] ?? null) : null);
+      const at = (group: TokenGroup): number[] => prompt.tokens.flatMap((t, i) => (t.group === group ? [i] : []));
+      const parts = own ? [at('question'), at('readout'), at('answerSpan')] : [at('question')];
+      if (parts[0].length === 0) throw new LabError('bad-input', 'The question could not be found in the prompt.', prompt.notes[0] ?? '');
+      const { hidden } = await desk.trace(prompt.ids, { positions: parts.flat() });
+      const [question, readout, answer] = parts.map((p, k) => meanOver(hidden, desk.layers + 1, parts.flat().length, parts.slice(0, k).flat().length, p.length, desk.dim));
+      questions.push(question);
+      if (own && parts[1].length > 0 && parts[2].length > 0) {
+        readouts.push(readout);
+        answers.push(answer);
+      }
       meter.add(1);
       await breath.take();
     }
-    return means;
+    if (readouts.length > 0) retrieval.push(retrieveLanguage(language, readouts, answers, desk.dim));
+    return questions;
   };
 
   const english = await read('en');
@@ -96,19 +92,20 @@ export async function alignSet(desk: AlignmentDesk, set: string, options: Alignm
     layers: Array.from({ length: desk.layers + 1 }, (_, l) => l),
     chance: 1 / items.length,
     languages: out,
+    ...(retrieval.length > 0 ? { retrieval } : {}),
     ms: performance.now() - started,
     provenance: { ...desk.provenance, time: new Date().toISOString() },
     notes: items.length < n ? [`The set has ${items.length} different questions in all of these languages: fewer than the ${n} asked for.`] : [],
   };
 }
 
-/** [layers, positions, dim] → [layers, dim]. */
-function meanOver(hidden: Float32Array, layers: number, positions: number, dim: number): Float32Array {
+/** `count` of the positions of [layers, positions, dim], beginning with `from` → [layers, dim]. */
+function meanOver(hidden: Float32Array, layers: number, positions: number, from: number, count: number, dim: number): Float32Array {
   const mean = new Float32Array(layers * dim);
   for (let l = 0; l < layers; l++)
-    for (let p = 0; p < positions; p++) {
+    for (let p = from; p < from + count; p++) {
       const at = (l * positions + p) * dim;
-      for (let d = 0; d < dim; d++) mean[l * dim + d] += hidden[at + d] / positions;
+      for (let d = 0; d < dim; d++) mean[l * dim + d] += hidden[at + d] / count;
     }
   return mean;
 }

@@ -52,7 +52,7 @@ interface Pending {
 }
 
 /** What does not touch the loaded model: a new worker can answer as well as the one it replaces. */
-const LIGHT: readonly Method[] = ['capabilities', 'models', 'sets', 'items', 'options', 'cost', 'storage', 'deleteStored'];
+const LIGHT: readonly Method[] = ['capabilities', 'models', 'sets', 'keptSets', 'items', 'options', 'cost', 'storage', 'deleteStored'];
 
 type LabEvent = 'lost' | 'loaded';
 
@@ -99,6 +99,11 @@ export class LabClient implements LabApi {
     return this.call('sets', [], calls);
   }
 
+  keptSets(calls: Calls = {}): Promise<string[]> {
+    return this.call('keptSets', [], calls);
+  }
+
+  /** Of a set that ships, or of one kept in this browser. */
   items(set: string, calls: Calls = {}): Promise<Item[]> {
     return this.call('items', [set], calls);
   }
@@ -250,6 +255,11 @@ export class LabClient implements LabApi {
     return (await import('./lab-share')).compareModels(this, a, b, ask, options);
   }
 
+  /** The record of one model's probes, the asked one first, and of a second model's beside them: what `link` and `export` take, and what a file holds. */
+  async record(a: Probe | readonly Probe[], b: Probe | readonly Probe[] = []): Promise<LabRecord> {
+    return (await import('./lab-share')).recordOf(a, b);
+  }
+
   /** The link that asks the same again, of the same files, in the same view. `of`: a probe, or a record. */
   async link(of: Recordable): Promise<string> {
     return (await import('./lab-share')).linkTo(of, this.base);
@@ -257,7 +267,8 @@ export class LabClient implements LabApi {
 
   /**
    * Goes where a link points and resolves with the record of what is then on show. Nothing is downloaded from another host
-   * unless `download` says so: such a link is shown, its `needs` are listed, and `record` is null.
+   * unless `download` says so: such a link is shown, its `needs` are listed, and `record` is null. Rejects with 'not-found' where the
+   * item, the set or the recording that it names is not to be had, and as `load` and `probe` do.
    */
   async open(link: string, options: OpenOptions = {}): Promise<Opened> {
     return (await import('./lab-share')).openLink(this, link, this.opener, options);

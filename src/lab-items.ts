@@ -1,7 +1,8 @@
-/** The item sets that ship, and what an ask means by them. */
+/** The item sets that ship and those kept in this browser, and what an ask means by them. */
 import type { PlainAsk } from './models/prompting';
 import { LabError, toLabError } from './runtime/errors';
 import { fetchFile } from './runtime/fetch';
+import { SetStore } from './study/sets';
 import type { Ask, Item, Language } from './types';
 import { goldOf } from './xmrc/answer';
 import { loadFile } from './xmrc/items';
@@ -27,15 +28,21 @@ export class ItemSets {
     return index.map((entry) => (typeof entry === 'string' ? entry : entry.name));
   }
 
-  /** @throws LabError 'not-found' | 'broken-file' */
-  items(set: string, call: Calls = {}): Promise<Item[]> {
-    if (!/^[\w-]+$/.test(set)) throw new LabError('bad-input', `"${set}" is not the name of an item set.`);
-    let promise = this.read.get(set);
-    if (!promise) {
-      promise = this.fetch(set, call);
-      promise.catch(() => this.read.delete(set));
-      this.read.set(set, promise);
-    }
+  /** Names of the sets that the reader dropped or fetched, kept in this browser. */
+  kept(): Promise<string[]> {
+    return withStore((store) => store.names(), []);
+  }
+
+  /** A set that ships, or one that is kept. @throws LabError 'not-found' | 'broken-file' */
+  async items(set: string, call: Calls = {}): Promise<Item[]> {
+    const known = this.read.get(set);
+    if (known) return known;
+    // without the list the sets that ship are still where they are
+    const names = await this.names(call).catch(() => (/^[\w-]+$/.test(set) ? [set] : []));
+    if (!names.includes(set)) return this.keptItems(set);
+    const promise = this.fetch(set, call);
+    promise.catch(() => this.read.delete(set));
+    this.read.set(set, promise);
     return promise;
   }
 
@@ -63,6 +70,13 @@ export class ItemSets {
     return { context, question, answer, prompt: ask.prompt, gold: answer?.text ?? null, answerLanguage: ask.contextLanguage };
   }
 
+  /** Read anew each time: the reader may have dropped another file of that name since. */
+  private async keptItems(set: string): Promise<Item[]> {
+    const kept = await withStore((store) => store.get(set), null);
+    if (kept) return kept.items;
+    throw new LabError('not-found', `The item set “${set}” is neither part of this page nor kept in this browser.`, 'Fetch it or drop its files under Study, New study.');
+  }
+
   private async find(id: string, set: string | undefined, signal: AbortSignal): Promise<Item> {
     const sets = set ? [set] : await this.names({ signal });
     for (const name of sets) {
@@ -79,6 +93,17 @@ export class ItemSets {
     } catch (error) {
       throw toLabError(error, 'broken-file');
     }
+  }
+}
+
+/** Without a database (some private windows) nothing is kept. */
+async function withStore<T>(work: (store: SetStore) => Promise<T>, none: T): Promise<T> {
+  const store = await SetStore.open().catch(() => null);
+  if (!store) return none;
+  try {
+    return await work(store);
+  } finally {
+    store.close();
   }
 }
 

@@ -1,10 +1,11 @@
-/** `lab.compare`, `lab.link`, `lab.open` and `lab.export`: records and links from the console, by the very code the page uses. */
-import { LabError } from './runtime/errors';
-import { layerCosine } from './probe/similarity';
-import { askOfLink, asRecord, exportRecord, EXPORTS, linkOfRecord, type ExportFormat, type Recordable } from './share/of-record';
-import { makeLink, needs, parseLink, type Need, type ProbeLink } from './share/link';
+/** `lab.record`, `lab.compare`, `lab.link`, `lab.open` and `lab.export`: records and links from the console, by the very code the page uses. */
+import { LabError, type PlainLabError } from './runtime/errors';
+import { makeLink, parseLink, type ProbeLink } from './share/link';
+import { askOfLink, linkOfRecord } from './share/link-of';
+import { isModel, needs, type Need } from './share/needs';
+import { asRecord, exportRecord, EXPORTS, type ExportFormat, type Recordable } from './share/of-record';
 import { compareWithLink, type RunComparison } from './share/provenance';
-import { makeRecord, type LabRecord, type RecordedCurve } from './share/record';
+import { makeRecord, type LabRecord } from './share/record';
 import type { Ask, Device, LoadedModel, LoadOptions, ModelRef, Probe, ProbeOptions } from './types';
 import type { Calls } from './wire';
 
@@ -20,8 +21,8 @@ export interface ShareLab {
   terminate(): void;
 }
 
-/** How the page goes where a link points; resolves with what is on show then, or null where the reader has to agree first. */
-export type Opener = (hash: string, options: OpenOptions) => Promise<LabRecord | null>;
+/** How the page goes where a link points; resolves with what is on show then, or with what the reader has to agree to first. Rejects where what the link names is not to be had. */
+export type Opener = (link: string, options: OpenOptions) => Promise<{ record: LabRecord | null; needs: Need[] }>;
 
 export interface OpenOptions {
   /** Consent to what running the link downloads from other hosts. Default false: such a link is shown, and not run. */
@@ -50,7 +51,7 @@ export async function compareModels(lab: ShareLab, a: Side, b: Side, ask: Ask, o
       { slot: 'A', probe: pa },
       { slot: 'B', probe: pb },
     ],
-    { title: `${pa.model.card.title} and ${pb.model.card.title}`, curves: likeness(pa, pb), view: { tab: 'compare' } },
+    { title: `${pa.model.card.title} and ${pb.model.card.title}`, view: { tab: 'compare' } },
   );
 }
 
@@ -69,13 +70,11 @@ async function probeOn(lab: ShareLab, side: Side, ask: Ask, options: ProbeOption
   }
 }
 
-/** Where the two part: the cosine of each group's means, layer by layer, where they share layers and width. */
-function likeness(a: Probe, b: Probe): RecordedCurve[] {
-  if (a.dim !== b.dim || a.layers.join() !== b.layers.join()) return [];
-  return (['question', 'answerSpan', 'readout'] as const).flatMap((group) => {
-    const [x, y] = [a.means[group], b.means[group]];
-    return x && y ? [{ name: 'cosine, A to B', layers: a.layers, values: layerCosine(x, y, a.dim), group }] : [];
-  });
+/** The record of one model's runs, the asked one first, and of another's beside them. */
+export function recordOf(a: Probe | readonly Probe[], b: Probe | readonly Probe[] = []): LabRecord {
+  const [of, beside] = [[a].flat(), [b].flat()];
+  if (of.length === 0) throw new LabError('bad-input', 'A record has at least one run.');
+  return makeRecord([...of.map((probe) => ({ slot: 'A' as const, probe })), ...beside.map((probe) => ({ slot: 'B' as const, probe }))], { view: beside.length > 0 ? { tab: 'compare' } : {} });
 }
 
 /** The whole address of a record's view. @throws LabError 'too-long' when a file has to do */
@@ -89,16 +88,21 @@ export async function openLink(lab: ShareLab, text: string, opener: Opener | nul
   const read = parseLink(text);
   if (!read.ok) throw new LabError('bad-input', read.message);
   const { value: link, remarks } = read;
-  const open = options.download ? [] : needs(link);
-  const done = (record: LabRecord | null): Opened => {
+  const done = (record: LabRecord | null, open: Need[] = []): Opened => {
     const main = record?.runs[0]?.probe;
-    return { link, remarks, needs: open, record, comparison: main ? compareWithLink(link, main) : null };
+    return { link, remarks, needs: open, record, comparison: main && link.ask ? compareWithLink(link, main) : null };
   };
   // the page also shows what may not be run, and asks the reader
-  const at = text.indexOf('#');
-  if (opener) return done(await opener(at < 0 ? `#/${text.replace(/^\//, '')}` : text.slice(at), options));
+  if (opener) {
+    const at = await opener(text.slice(text.indexOf('#') + 1), options).catch((error: PlainLabError) => {
+      throw LabError.from(error);
+    });
+    return done(at.record, at.needs);
+  }
+  const here = await lab.model();
+  const open = options.download ? [] : needs(link).filter((n) => n.kind === 'set' || !here || !isModel(n.model, here.ref));
   const ask = askOfLink(link.ask);
-  if (!ask || open.length > 0) return done(null);
+  if (!ask || open.length > 0) return done(null, open);
   const [a, b] = link.models;
   if (a && b) return done({ ...(await compareModels(lab, sideFor(a, link.device), sideFor(b, link.deviceB ?? link.device), ask)), view: link.view });
   if (a) return done(makeRecord([{ slot: 'A', probe: await probeOn(lab, sideFor(a, link.device), ask, {}) }], { view: link.view }));

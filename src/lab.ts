@@ -107,6 +107,10 @@ export class Lab implements LabApi {
     return this.shelf.names(call);
   }
 
+  keptSets(): Promise<string[]> {
+    return this.shelf.kept();
+  }
+
   /** @throws LabError 'not-found' | 'broken-file' */
   items(set: string, call: Calls = {}): Promise<Item[]> {
     return this.shelf.items(set, call);
@@ -241,7 +245,7 @@ export class Lab implements LabApi {
         dim: decoder.width,
         provenance: loaded.record.provenance,
         items: (name) => this.items(name, call),
-        prompt: (context, question) => makePrompt({ context, question, answer: null, prompt: undefined }, tokenizer, this.bundled()),
+        prompt: (context, question, answer) => makePrompt({ context, question, answer: answer ?? null, prompt: undefined }, tokenizer, this.bundled()),
         trace: (ids, request) =>
           this.lanes.run(null, call.signal, async () => {
             if (this.loaded !== loaded) throw new LabError('superseded', 'Another model has been loaded.');

@@ -47,6 +47,8 @@ export interface LabApi {
   models(call?: Calls): Promise<ModelCard[]>;
   /** Names of the bundled item sets. */
   sets(call?: Calls): Promise<string[]>;
+  /** Names of the item sets that the reader dropped or fetched, kept in this browser. */
+  keptSets(call?: Calls): Promise<string[]>;
   items(set: string, call?: Calls): Promise<Item[]>;
   options(ref: ModelRef | string, options?: LoadOptions, call?: Calls): Promise<ModelOption[]>;
   cost(ref: ModelRef | string, options?: LoadOptions, call?: Calls): Promise<LoadCost>;

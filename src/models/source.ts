@@ -107,7 +107,15 @@ async function openBundled(name: string, context: SourceContext): Promise<ModelS
   const root = new URL(`models/${name}/`, context.base).href;
   const listed = (await bundledFiles(context.base, context.signal)).get(`bundled:${name}`);
   const files = listed ?? (await probe(root, { token: null, signal: context.signal }));
-  return new HttpSource('bundled', files, listed !== undefined, root, {});
+  return new HttpSource((listed && (await contentOf(listed))) ?? 'bundled', files, listed !== undefined, root, {});
+}
+
+/** What stands for a commit where there is none: a hash of the files' hashes, so that a model trained anew is told apart. null where one of them is not known. */
+export async function contentOf(files: readonly RemoteFile[]): Promise<string | null> {
+  if (!globalThis.crypto?.subtle || files.some((f) => f.sha256 === null)) return null;
+  const lines = files.map((f) => `${f.path} ${f.sha256}`).sort();
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(lines.join('\n'))));
+  return Array.from(digest.subarray(0, 6), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
 /** Only addresses that hold a commit are kept in the store: theirs is the only content that cannot change behind its name. */

@@ -1,8 +1,9 @@
 /**
  * Question alignment over an item set [O]: the same questions in English and in another language, every question's mean state by layer.
+ * Where every question is put to its own passage, which holds its answer, also the readout's similarity to the answer span.
  * Which items are taken is fixed by the set and the number alone, so that two readers measure the same.
  */
-import type { Item, Language } from '../types';
+import type { Item, Language, Provenance } from '../types';
 import { band } from './curves';
 import { centredCosines, layerCosine, nearestNeighbour } from './similarity';
 
@@ -25,6 +26,33 @@ export interface LanguageAlignment {
   fromEnglish: Float64Array;
 }
 
+/** Readout–answer similarity of the questions in one language. */
+export interface LanguageRetrieval {
+  language: Language;
+  /** Cosine of the readout's state and the answer span's mean. */
+  raw: Spread;
+  /** The same after each of the two sides has lost its own mean over the items; null with fewer than 8 items. */
+  centred: Spread | null;
+}
+
+/** What came out over a set, as a plain record. Curves are by layer, 0 = embeddings. */
+export interface SetAlignment {
+  set: string;
+  /** Ids of the items, in order. */
+  items: string[];
+  contextLanguage: Language;
+  passage: 'shared' | 'own';
+  layers: number[];
+  /** Nearest-neighbour accuracy by guessing: 1/N. */
+  chance: number;
+  languages: LanguageAlignment[];
+  /** English first. Since 0.1, and only where each question was put to its own passage. */
+  retrieval?: LanguageRetrieval[];
+  ms: number;
+  provenance: Provenance;
+  notes: string[];
+}
+
 const spread = (curves: Float64Array[]): Spread => {
   const { mean, low, high } = band(curves);
   return { mean, low, high };
@@ -41,6 +69,15 @@ export function alignLanguage(language: Language, own: Float32Array[], english: 
     toEnglish: forward,
     fromEnglish: backward,
   };
+}
+
+/**
+ * `readouts` and `answers` hold one path [layers, dim] per item. Centred, each side loses its own mean: readout and answer span stand at
+ * different places of a prompt, and what all readouts share would else count as distance from every answer.
+ */
+export function retrieveLanguage(language: Language, readouts: Float32Array[], answers: Float32Array[], dim: number): LanguageRetrieval {
+  const centred = centredCosines(readouts, answers, dim, 'each');
+  return { language, raw: spread(readouts.map((states, i) => layerCosine(states, answers[i], dim))), centred: centred && spread(centred) };
 }
 
 /**

@@ -1,6 +1,8 @@
 /** Links, records and exports: versioned, migrated, never trusted. */
-export { makeLink, parseLink, needs, modelText, LINK_LIMIT, LINK_VERSION, type LinkAsk, type Need, type ProbeLink } from './link';
-export { joinRecord, makeRecord, packRecord, splitRecord, unpackRecord, RECORD_FORMAT, RECORD_VERSION, type LabRecord, type RecordedCurve, type RecordedPatch, type RecordedRelevance, type RecordedRun } from './record';
+export { makeLink, parseLink, modelText, LINK_LIMIT, LINK_VERSION, type LinkAsk, type ProbeLink } from './link';
+export { isModel, needs, type Need } from './needs';
+export { joinRecord, makeRecord, packRecord, splitRecord, unpackRecord, RECORD_FORMAT, RECORD_VERSION, type LabRecord, type RecordedPatch, type RecordedRelevance, type RecordedRun } from './record';
+export type { RecordedCurve } from './curves';
 export { compareRuns, compareSketches, compareWithLink, sketchProbe, sketchStates, type RunComparison } from './provenance';
 export { tokensHash, shortHash } from './hash';
 export { parseCsv, toCsv, toTsv, type TableLike } from './csv';

@@ -1,15 +1,16 @@
 /**
  * Links that reopen a probe view: `#/probe?v=1&set=xquad&item=…&c=en&q=hi&m=owner/name@commit:q4&t=<hash>&…`.
  *
- * Items that ship or come from XQuAD go by id and stay short and readable; custom text travels deflated in `x`.
- * A link is data: nothing in it is markup, and nothing in it is fetched before the reader agrees (see `needs`).
+ * Items that ship or come from XQuAD go by id and stay short and readable; custom text travels deflated in `x`, an item’s edited
+ * prompt in `e`.
+ * A link is data: nothing in it is markup, and nothing in it is fetched before the reader agrees (needs.ts).
  * Fields are only ever added within a version; a changed meaning is a new version with a migration below.
  */
 import type { Device, Language, ModelRef, PromptOptions } from '../types';
 import { fromBase64url, pack, unpack } from './base64url';
-import { readMechanism, writeMechanism } from './mechanism';
 import { fail, type Read } from './result';
-import { isGroup, isHex, isLanguage, isWord, LIMITS, PROJECTIONS, real, whole, wholes, words, type ViewState } from './view';
+import { isHex, isLanguage, whole, words, type ViewState } from './view';
+import { readView, writeView } from './view-fields';
 
 export const LINK_VERSION = 1;
 /** Longest link that is handed out; chat programs and mail cut longer ones. */
@@ -47,7 +48,7 @@ export interface ProbeLink {
 const DEVICES: readonly string[] = ['webgpu', 'wasm'] satisfies Device[];
 const isDevice = (s: string): s is Device => DEVICES.includes(s);
 /** Names of sets, items and recordings; no slash, no dots-only, nothing that could walk a path. */
-const isName = (s: string): boolean => /^[\w.:-]{1,120}$/.test(s) && !/^\.+$/.test(s);
+export const isName = (s: string): boolean => /^[\w.:-]{1,120}$/.test(s) && !/^\.+$/.test(s);
 
 /** Reads the part after `#`, or a whole address that has one. Never throws. */
 export function parseLink(input: string): Read<ProbeLink> {
@@ -109,7 +110,7 @@ function readLink(f: Map<string, string>): Read<ProbeLink> {
     if (ref === null) return fail('broken', `The model this link names, “${text.slice(0, 80)}”, is not a name the lab understands (owner/name@revision).`);
     models.push(ref);
   }
-  const link: ProbeLink = { version: LINK_VERSION, ask, models, view: readView(f, remarks) };
+  const link: ProbeLink = { version: LINK_VERSION, ask, models, view: readView((key) => f.get(key), remarks) };
   for (const [key, slot] of [
     ['d', 'device'],
     ['d2', 'deviceB'],
@@ -171,14 +172,11 @@ function readAsk(f: Map<string, string>, remarks: string[]): LinkAsk | null | Re
   const prompt = readPrompt(f, remarks);
   const payload = f.get('x');
   if (payload !== undefined) {
-    const text = unpack(payload, TEXT_LIMIT);
-    if (!text.ok)
-      return text.why === 'too-large'
-        ? fail('too-large', 'The text in this link unfolds to more than the lab takes from a link. It may have been made to do harm; ask its sender for a file.')
-        : fail('broken', 'The text in this link is damaged; it was probably cut when it was copied. Ask its sender for the link again, or for a file.');
+    const text = unfold(payload);
+    if (!text.ok) return text;
     let data: unknown;
     try {
-      data = JSON.parse(text.text);
+      data = JSON.parse(text.value);
     } catch {
       return fail('broken', 'The text in this link is damaged: what it unfolds to cannot be read.');
     }
@@ -202,7 +200,19 @@ function readAsk(f: Map<string, string>, remarks: string[]): LinkAsk | null | Re
   if (set === undefined && item === undefined) return null;
   if (set === undefined || item === undefined) return fail('broken', `This link names ${item === undefined ? 'a set but no item' : 'an item but no set'}; it was probably cut when it was copied.`);
   if (!isName(set) || !isName(item)) return fail('broken', 'The item this link names is not a name the lab understands.');
-  return { kind: 'item', set, item, contextLanguage: c ?? 'en', questionLanguage: q ?? 'en', ...(prompt ? { prompt } : {}) };
+  const ask: LinkAsk = { kind: 'item', set, item, contextLanguage: c ?? 'en', questionLanguage: q ?? 'en', ...(prompt ? { prompt } : {}) };
+  const edited = f.get('e');
+  if (edited === undefined) return ask;
+  const text = unfold(edited);
+  return text.ok ? { ...ask, prompt: { ...prompt, text: text.value } } : text;
+}
+
+function unfold(payload: string): Read<string> {
+  const text = unpack(payload, TEXT_LIMIT);
+  if (text.ok) return { ok: true, value: text.text, remarks: [] };
+  return text.why === 'too-large'
+    ? fail('too-large', 'The text in this link unfolds to more than the lab takes from a link. It may have been made to do harm; ask its sender for a file.')
+    : fail('broken', 'The text in this link is damaged; it was probably cut when it was copied. Ask its sender for the link again, or for a file.');
 }
 
 function readPrompt(f: Map<string, string>, remarks: string[]): PromptOptions | undefined {
@@ -218,78 +228,25 @@ function readPrompt(f: Map<string, string>, remarks: string[]): PromptOptions | 
   return Object.keys(out).length > 0 ? out : undefined;
 }
 
-function readView(f: Map<string, string>, remarks: string[]): ViewState {
-  const view: ViewState = {};
-  const get = (key: string, read: (text: string) => void): void => {
-    const text = f.get(key);
-    if (text !== undefined) read(text);
-  };
-  get('tab', (t) => (isWord(t) ? (view.tab = t) : remarks.push('The view this link opens is not a name the lab understands.')));
-  get('l', (t) => {
-    const n = whole(t, LIMITS.layer, 'Layer', remarks);
-    if (n !== null) view.layer = n;
-  });
-  get('i', (t) => {
-    const n = whole(t, LIMITS.token, 'Token', remarks);
-    if (n !== null) view.token = n;
-  });
-  get('pin', (t) => (view.pins = words(t, isLanguage, 'The language', remarks)));
-  get('pt', (t) => (view.pinned = wholes(t, LIMITS.follow, LIMITS.pinned, 'The pinned token', remarks)));
-  get('g', (t) => (view.groups = words(t, isGroup, 'The token group', remarks)));
-  get('p', (t) => {
-    const kind = PROJECTIONS.find((p) => p === t);
-    if (kind) view.projection = kind;
-    else remarks.push(`The projection “${t.slice(0, 24)}” is not known; joint PCA is used.`);
-  });
-  get('b', (t) => (isHex(t) ? (view.basis = t) : remarks.push('The id of the projection’s basis is damaged: whether the picture is the same cannot be told.')));
-  get('s', (t) => {
-    const m = /^([pm])([pm])$/.exec(t);
-    if (m) view.signs = [m[1] === 'p' ? 1 : -1, m[2] === 'p' ? 1 : -1];
-    else remarks.push('The signs of the axes are damaged; the fixed rule is used.');
-  });
-  get('z', (t) => {
-    const [k, x, y, h] = t.split(',').map((v, i) => (i === 0 ? real(v, 1 / LIMITS.zoom, LIMITS.zoom, 'Zoom', remarks) : i === 3 ? real(v, 1, LIMITS.height, 'Height', remarks) : real(v, -LIMITS.pan, LIMITS.pan, 'Pan', remarks)));
-    if (typeof k === 'number' && typeof x === 'number' && typeof y === 'number') view.zoom = { k, x, y, ...(typeof h === 'number' ? { h } : {}) };
-    else remarks.push('The zoom is damaged and was left out.');
-  });
-  get('r', (t) => {
-    const m = t.split('-');
-    const a = m.length === 2 ? whole(m[0], LIMITS.layer, 'Layer', remarks) : null;
-    const b = m.length === 2 ? whole(m[1], LIMITS.layer, 'Layer', remarks) : null;
-    if (a !== null && b !== null) view.range = a <= b ? [a, b] : [b, a];
-    else remarks.push('The range of layers is damaged and was left out.');
-  });
-  get('f', (t) => {
-    const n = whole(t, LIMITS.follow, 'Followed token', remarks);
-    if (n !== null) view.follow = n;
-  });
-  get('th', (t) => {
-    const n = real(t, 0.5, 1, 'MRD threshold', remarks);
-    if (n !== null) view.threshold = n;
-  });
-  const mechanism = readMechanism((key) => f.get(key), remarks);
-  if (mechanism) view.mechanism = mechanism;
-  get('hide', (t) => (view.hide = words(t, (w): w is string => isWord(w), 'The panel', remarks)));
-  return view;
-}
-
 // ---------------------------------------------------------------- writing
 
 /** Readable where it may be: only what would break the address or the fields is escaped. */
 const quote = (s: string): string => encodeURIComponent(s).replace(/%(3A|2F|40|2C)/g, (e) => decodeURIComponent(e));
-const decimal = (n: number): string => String(Number(n.toFixed(3)));
 
 export function modelText(ref: ModelRef): string {
   return `${ref.id}${ref.revision ? `@${ref.revision}` : ''}${ref.dtype ? `:${ref.dtype}` : ''}`;
 }
 
-/** The hash of a link, in a fixed order of fields, so that the same view is the same text. `base` (the page's address) counts towards the limit. */
-export function makeLink(link: ProbeLink, base = ''): Read<string> {
+/**
+ * The hash of a link, in a fixed order of fields, so that the same view is the same text. `base` (the page's address) counts towards
+ * the limit: `LINK_LIMIT` for what is handed out, `READ_LIMIT` for the page's own history.
+ */
+export function makeLink(link: ProbeLink, base = '', limit = LINK_LIMIT): Read<string> {
   const f: [string, string][] = [['v', String(LINK_VERSION)]];
   const add = (key: string, value: string | undefined): void => {
     if (value !== undefined) f.push([key, value]);
   };
-  const { ask, view } = link;
+  const { ask } = link;
   if (ask?.kind === 'item') {
     add('set', ask.set);
     add('item', ask.item);
@@ -308,51 +265,17 @@ export function makeLink(link: ProbeLink, base = ''): Read<string> {
   add('t', link.tokens);
   add('sk', link.sketch);
   add('rec', link.recording);
-  add('tab', view.tab);
-  if (view.layer !== undefined) add('l', String(view.layer));
-  if (view.token !== undefined) add('i', String(view.token));
-  if (view.pins) add('pin', view.pins.join(','));
-  if (view.pinned && view.pinned.length > 0) add('pt', view.pinned.join(','));
-  if (view.groups) add('g', view.groups.join(','));
-  add('p', view.projection);
-  add('b', view.basis);
-  if (view.signs) add('s', view.signs.map((s) => (s > 0 ? 'p' : 'm')).join(''));
-  if (view.zoom) add('z', [view.zoom.k, view.zoom.x, view.zoom.y, ...(view.zoom.h === undefined ? [] : [view.zoom.h])].map(decimal).join(','));
-  if (view.range) add('r', view.range.join('-'));
-  if (view.follow !== undefined) add('f', String(view.follow));
-  if (view.threshold !== undefined) add('th', decimal(view.threshold));
-  for (const [key, value] of writeMechanism(view.mechanism)) add(key, value);
-  if (view.hide && view.hide.length > 0) add('hide', view.hide.join(','));
+  f.push(...writeView(link.view));
+  if (ask?.kind === 'item' && ask.prompt?.text !== undefined) add('e', pack(ask.prompt.text));
   if (ask?.kind === 'text')
     add('x', pack(JSON.stringify({ context: ask.context, question: ask.question, ...(ask.answer ? { answer: ask.answer.text, start: ask.answer.start } : {}), ...(ask.english ? { english: ask.english } : {}), ...(ask.prompt?.text !== undefined ? { prompt: ask.prompt.text } : {}) })));
   const text = `#/probe?${f.map(([k, v]) => `${k}=${quote(v)}`).join('&')}`;
   const length = base.length + text.length;
-  if (length > LINK_LIMIT) return fail('too-long', `As a link this would have ${length} characters, more than the ${LINK_LIMIT} that mail and chat leave whole. Save it as a file instead: whoever drops the file on the lab sees the same view.`);
+  if (length > limit) return fail('too-long', `As a link this would have ${length} characters, more than the ${limit} that mail and chat leave whole. Save it as a file instead: whoever drops the file on the lab sees the same view.`);
   const remarks: string[] = [];
-  if (ask?.kind === 'item' && ask.prompt?.text !== undefined) remarks.push('The edited prompt is not part of the link: share it as your own text, or as a file.');
   for (const ref of link.models) {
     if (ref.id.startsWith('files:')) remarks.push('The model came from files on this device; whoever opens the link has to drop the same files.');
     else if (!ref.revision) remarks.push(`The model ${ref.id} is not pinned to a revision, so the link may mean another model one day.`);
   }
   return { ok: true, value: text, remarks };
-}
-
-// ---------------------------------------------------------------- consent
-
-export interface Need {
-  kind: 'download' | 'files';
-  /** What running the link would fetch, and from where: to be shown before anything is fetched. */
-  model: ModelRef;
-  host: string | null;
-  text: string;
-}
-
-/** What running the link needs the reader's consent for. Bundled models need none. */
-export function needs(link: ProbeLink, defaultHost = 'https://huggingface.co'): Need[] {
-  return link.models.flatMap((model): Need[] => {
-    if (model.id.startsWith('bundled:') && model.host === undefined) return [];
-    if (model.id.startsWith('files:')) return [{ kind: 'files', model, host: null, text: `The model ${model.id.slice(6)} came from files on the sender’s device; drop the same files to run it.` }];
-    const host = model.host ?? defaultHost;
-    return [{ kind: 'download', model, host, text: `Running this downloads ${modelText(model)} from ${host}${model.host === undefined ? '' : ', a host this link chose'}.` }];
-  });
 }

@@ -1,12 +1,10 @@
-/** What a record gives away: the link that asks the same again, and files of several kinds. Pure. */
+/** What a record gives away: files of several kinds. Pure. */
 import { groupRelevance, mrd, MRD_THRESHOLD } from '../probe/phases';
 import { layerCosine, norms } from '../probe/similarity';
-import { GROUPS, type Ask, type Probe, type TokenGroup } from '../types';
-import { goldOf } from '../xmrc/answer';
+import { GROUPS, type Probe, type TokenGroup } from '../types';
+import { alignmentRows } from './alignment';
 import { toCsv } from './csv';
-import { tokensHash } from './hash';
-import type { LinkAsk, ProbeLink } from './link';
-import { sketchProbe } from './provenance';
+import { besideRows } from './curves';
 import { makeRecord, packRecord, splitRecord, type LabRecord, type RecordedRun } from './record';
 import { writeSafetensors } from './safetensors';
 import { mrdName, setRows } from './sets';
@@ -15,54 +13,6 @@ import { mrdName, setRows } from './sets';
 export type Recordable = Probe | LabRecord;
 
 export const asRecord = (of: Recordable): LabRecord => ('runs' in of ? of : makeRecord([{ slot: 'A', probe: of }]));
-
-/** How a link says what was asked. An item of no named set travels as its text. */
-export function linkAsk(ask: Ask): LinkAsk {
-  const { contextLanguage, questionLanguage, prompt } = ask;
-  const more = prompt ? { prompt } : {};
-  // the model's own answer is found again by whoever asks it again
-  const gold = 'item' in ask ? null : goldOf(ask.answer);
-  if (!('item' in ask)) return { kind: 'text', context: ask.context, question: ask.question, ...(contextLanguage ? { contextLanguage } : {}), ...(questionLanguage ? { questionLanguage } : {}), ...(gold ? { answer: gold } : {}), ...more };
-  const { item } = ask;
-  const set = ask.set ?? (typeof item === 'string' ? undefined : item.set);
-  if (set || typeof item === 'string') return { kind: 'item', set: set ?? 'world', item: typeof item === 'string' ? item : item.id, contextLanguage: ask.contextLanguage, questionLanguage: ask.questionLanguage, ...more };
-  const answer = item.answer[ask.contextLanguage];
-  return { kind: 'text', context: item.context[ask.contextLanguage] ?? '', question: item.question[ask.questionLanguage] ?? '', contextLanguage: ask.contextLanguage, questionLanguage: ask.questionLanguage, ...(answer ? { answer } : {}), ...more };
-}
-
-/** And back: the ask that a link means; null when it asks nothing. */
-export function askOfLink(ask: LinkAsk | null): Ask | null {
-  if (!ask) return null;
-  if (ask.kind === 'item') {
-    const { kind: _kind, ...rest } = ask;
-    return rest;
-  }
-  const { kind: _kind, english: _english, ...rest } = ask;
-  return rest;
-}
-
-const modelOf = ({ model }: Probe): ProbeLink['models'][number] => ({ ...model.ref, revision: model.provenance.revision, dtype: model.dtype });
-
-/** The link that reopens a record's view: models pinned to their commits; devices where they were chosen, or are what differs. */
-export function linkOfRecord(record: LabRecord): ProbeLink {
-  const [main, ...rest] = record.runs.filter((r) => r.slot === 'A').map((r) => r.probe);
-  const b = record.runs.find((r) => r.slot === 'B')?.probe;
-  if (!main) return { version: 1, ask: null, models: [], view: record.view };
-  const sketch = sketchProbe(main);
-  const apart = b !== undefined && b.model.device !== main.model.device;
-  const languages = rest.flatMap((p) => p.ask.questionLanguage ?? []);
-  return {
-    version: 1,
-    ask: linkAsk(main.ask),
-    models: [main, ...(b ? [b] : [])].map(modelOf),
-    ...(apart || main.model.deviceReason === 'asked for' ? { device: main.model.device } : {}),
-    ...(apart ? { deviceB: b?.model.device } : {}),
-    ...(languages.length > 0 ? { languages } : {}),
-    tokens: tokensHash(main.tokens.filter((t) => t.group !== 'answer')),
-    ...(sketch ? { sketch } : {}),
-    view: record.view,
-  };
-}
 
 export const EXPORTS = ['zip', 'json', 'safetensors', 'csv'] as const;
 /** `zip`: the record as the lab opens it again; `json` and `safetensors`: its two parts; `csv`: its curves, its maps and sweeps, and its sets' means, one number a row. */
@@ -74,7 +24,7 @@ export interface Exported {
   bytes: Uint8Array;
 }
 
-/** @param options.states false leaves the raw states of all positions out; group means stay */
+/** @param options.states false leaves the raw states out, but for those of the chosen token; group means stay */
 export function exportRecord(record: LabRecord, format: ExportFormat, options: { states?: boolean } = {}): Exported {
   if (format === 'zip') return { name: 'passage-record.zip', type: 'application/zip', bytes: packRecord(record, options) };
   if (format === 'csv') return { name: 'passage-curves.csv', type: 'text/csv', bytes: new TextEncoder().encode(toCsv({ columns: [...COLUMNS], rows: csvRows(record) })) };
@@ -88,8 +38,13 @@ const COLUMNS = ['slot', 'model', 'passage in', 'question in', 'layer', 'measure
 type Row = (string | number | null)[];
 
 /** Everything a record has by layer, in long form, so that any program can pivot it. Numbers stand as they are, NaN too; what was not run has no row. */
-function csvRows({ runs, sets = [], view }: LabRecord): Row[] {
-  return [...runs.flatMap((run) => [...runRows(run), ...relevanceRows(run, view.threshold), ...patchRows(run)]), ...sets.flatMap((set) => setRows(set, view.threshold))];
+function csvRows({ runs, sets = [], alignment, view }: LabRecord): Row[] {
+  return [
+    ...runs.flatMap((run) => [...runRows(run), ...relevanceRows(run, view.threshold), ...patchRows(run)]),
+    ...besideRows(runs),
+    ...sets.flatMap((set) => setRows(set, view.threshold)),
+    ...(alignment ? alignmentRows(alignment) : []),
+  ];
 }
 
 const headOf = ({ slot, probe }: RecordedRun): Row => [slot, probe.provenance.model, probe.ask.contextLanguage ?? '', probe.ask.questionLanguage ?? ''];

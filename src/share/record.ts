@@ -9,7 +9,9 @@ import { strFromU8, strToU8, unzipSync, zipSync } from 'fflate';
 import type { Landing, Match, PatchGroup, Reading } from '../probe/patching';
 import type { Basis } from '../probe/projection';
 import type { RelevanceTarget } from '../probe/relevance';
-import type { Ask, Language, Probe, TokenGroup } from '../types';
+import type { Ask, Probe, TokenGroup } from '../types';
+import { alignmentFault, type RecordedAlignment } from './alignment';
+import { curvesOf, type RecordedCurve } from './curves';
 import schema from './record-1.schema.json';
 import { fail, type Read } from './result';
 import { readSafetensors, writeSafetensors, type NumberArray, type Tensor } from './safetensors';
@@ -19,9 +21,11 @@ import type { ViewState } from './view';
 
 export const RECORD_FORMAT = 'passage-lab/record';
 export const RECORD_VERSION = 1;
-/** Most bytes a record may unfold to. */
-export const RECORD_LIMIT = 2_000_000_000;
+/** Most bytes a record may unfold to: all states of a long prompt in a model of 36 layers × 2048 are 180 MB. */
+export const RECORD_LIMIT = 512 * 2 ** 20;
 const JSON_LIMIT = 64_000_000;
+/** Records nest some ten deep; what nests deeper than this was made to exhaust the reader's stack. */
+const MOST_DEEP = 64;
 
 export interface RecordedRelevance {
   rule: string;
@@ -71,14 +75,6 @@ export interface RecordedRun {
   relevance?: RecordedRelevance;
   patch?: RecordedPatch;
 }
-export interface RecordedCurve {
-  name: string;
-  layers: number[];
-  values: Float64Array;
-  language?: Language;
-  group?: TokenGroup;
-  slot?: 'A' | 'B';
-}
 export interface LabRecord {
   format: typeof RECORD_FORMAT;
   version: typeof RECORD_VERSION;
@@ -93,11 +89,13 @@ export interface LabRecord {
   curves: RecordedCurve[];
   /** Since 0.1: relevance and patching over many items. */
   sets?: RecordedSet[];
+  /** Since 0.1: question alignment over an item set. */
+  alignment?: RecordedAlignment;
   view: ViewState;
 }
 
 /** A record of these runs; the first is the main one. */
-export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'created' | 'title' | 'note' | 'basis' | 'compared' | 'curves' | 'sets' | 'view'>> = {}): LabRecord {
+export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'created' | 'title' | 'note' | 'basis' | 'compared' | 'curves' | 'sets' | 'alignment' | 'view'>> = {}): LabRecord {
   return {
     format: RECORD_FORMAT,
     version: RECORD_VERSION,
@@ -108,8 +106,9 @@ export function makeRecord(runs: RecordedRun[], more: Partial<Pick<LabRecord, 'c
     runs,
     basis: more.basis ?? null,
     ...(more.compared?.length ? { compared: more.compared } : {}),
-    curves: more.curves ?? [],
+    curves: more.curves ?? curvesOf(runs),
     ...(more.sets?.length ? { sets: more.sets } : {}),
+    ...(more.alignment ? { alignment: more.alignment } : {}),
     view: more.view ?? {},
   };
 }
@@ -141,13 +140,29 @@ function shapes(record: LabRecord): Map<NumberArray, number[]> {
   return out;
 }
 
+/** Without raw states, which are most of a record; those of the chosen token, whose path is drawn, stay. */
+function lean(record: LabRecord): LabRecord {
+  const { token } = record.view;
+  return { ...record, runs: record.runs.map((run, i) => ({ ...run, probe: (i === 0 && token !== undefined && oneState(run.probe, token)) || { ...run.probe, states: null } })) };
+}
+
+/** null where the probe has no states of that token. */
+function oneState(probe: Probe, token: number): Probe | null {
+  const { states, positions, layers, dim } = probe;
+  const at = positions.indexOf(token);
+  if (!states || at < 0) return null;
+  const own = new Float32Array(layers.length * dim);
+  for (let l = 0; l < layers.length; l++) own.set(states.subarray((l * positions.length + at) * dim, (l * positions.length + at + 1) * dim), l * dim);
+  return { ...probe, positions: [token], states: own };
+}
+
 /** The two parts of a record: JSON and arrays. */
-export function splitRecord(record: LabRecord, options: { states?: boolean } = {}): { json: unknown; arrays: Map<string, Tensor> } {
+export function splitRecord(whole: LabRecord, options: { states?: boolean } = {}): { json: unknown; arrays: Map<string, Tensor> } {
+  const record = options.states === false ? lean(whole) : whole;
   const arrays = new Map<string, Tensor>();
   const shape = shapes(record);
   const walk = (v: unknown, path: string): unknown => {
     if (isArray(v)) {
-      if (options.states === false && /^runs\.\d+\.probe\.states$/.test(path)) return null;
       arrays.set(path, { data: v, shape: shape.get(v) ?? [v.length] });
       return { $array: path };
     }
@@ -172,7 +187,7 @@ arrays.safetensors  the arrays that record.json names as {"$array": "…"}
 Python:  safetensors.numpy.load_file("arrays.safetensors")["runs.0.probe.means.readout"]   # [layers, dim]
 `;
 
-/** A record as a file. `states: false` leaves the raw states of all positions out; group means stay. */
+/** A record as a file. `states: false` leaves the raw states out, but for those of the chosen token; group means stay. */
 export function packRecord(record: LabRecord, options: { states?: boolean } = {}): Uint8Array {
   const { json, arrays } = splitRecord(record, options);
   return zipSync(
@@ -239,9 +254,12 @@ export function joinRecord(data: unknown, arrays: Map<string, Tensor>): Read<Lab
   const faults = validate(json, schema as Schema);
   if (faults.length > 0) return fail('broken', `This record is damaged: ${faults.slice(0, 3).join('; ')}.`);
   let missing: string | null = null;
-  const walk = (v: unknown): unknown => {
-    if (Array.isArray(v)) return v.map(walk);
+  let deep = false;
+  const walk = (v: unknown, depth = 0): unknown => {
     if (typeof v !== 'object' || v === null) return v;
+    deep ||= depth > MOST_DEEP;
+    if (deep) return null;
+    if (Array.isArray(v)) return v.map((x) => walk(x, depth + 1));
     const o = v as Record<string, unknown>;
     if (typeof o.$array === 'string') {
       const t = arrays.get(o.$array);
@@ -249,9 +267,10 @@ export function joinRecord(data: unknown, arrays: Map<string, Tensor>): Read<Lab
       return t?.data ?? null;
     }
     if (typeof o.$number === 'string') return Number(o.$number);
-    return Object.fromEntries(Object.entries(o).map(([k, x]) => [k, walk(x)]));
+    return Object.fromEntries(Object.entries(o).map(([k, x]) => [k, walk(x, depth + 1)]));
   };
   const record = walk(json) as LabRecord;
+  if (deep) return fail('broken', `This record nests more than ${MOST_DEEP} deep, which no record of this lab does. It may have been made to do harm.`);
   if (missing !== null) return fail('broken', `This record names an array “${String(missing).slice(0, 80)}” that its file does not hold.`);
   const wrong = sizes(record);
   if (wrong !== null) return fail('broken', `This record does not fit together: ${wrong}.`);
@@ -277,6 +296,8 @@ function sizes(record: LabRecord): string | null {
     const fault = setFault(set);
     if (fault !== null) return fault;
   }
+  const fault = record.alignment ? alignmentFault(record.alignment) : null;
+  if (fault !== null) return fault;
   for (const b of basesOf(record)) if (b.mean.length !== b.steps * b.dim || b.axes.length !== 2 * b.steps * b.dim) return 'the projection’s basis is not [steps, 2, dim]';
   for (const c of record.curves) if (c.values.length !== c.layers.length) return `the curve “${c.name.slice(0, 40)}” has not one value per layer`;
   return null;

@@ -30,6 +30,25 @@ export interface SetOver {
   clean?: 'en';
 }
 
+/** Words of single choices; the first of each is what the page shows of itself, and is left out. */
+export const SHADES = ['top', 'followed', 'entropy'] as const;
+export const FOLLOWED_BY = ['p', 'rank'] as const;
+export const SPREADS = ['each', 'range', 'quartiles'] as const;
+export const COMPARED = ['lens', 'retrieval', 'alignment'] as const;
+export const ALIGNED = ['nearest', 'back', 'raw', 'centred', 'answer-raw', 'answer-centred'] as const;
+type Other<T extends readonly string[]> = T extends readonly [string, ...infer R] ? R[number] : never;
+
+/** Question alignment over the item set, as it was measured and is looked at. */
+export const ALIGNMENT_SIZES = [20, 50, 100] as const;
+export interface AlignmentView {
+  items: (typeof ALIGNMENT_SIZES)[number];
+  /** Each question put to its own passage; left out, all to the same one. */
+  passage?: 'own';
+  /** Beside English; left out: all eleven. */
+  languages?: Language[];
+  how?: Other<typeof ALIGNED>;
+}
+
 export interface ViewState {
   /** Which of the page's views is open; a plain word, unknown ones are for the page to ignore. */
   tab?: string;
@@ -55,6 +74,18 @@ export interface ViewState {
   follow?: number;
   /** MRD threshold, 0.5..1. */
   threshold?: number;
+  /** The groups' paths as small multiples. */
+  apart?: boolean;
+  /** What the lens grid is shaded by. */
+  shade?: Other<typeof SHADES>;
+  /** What the followed tokens are drawn by. */
+  followBy?: Other<typeof FOLLOWED_BY>;
+  /** Many languages' curves as one with a band. */
+  spread?: Other<typeof SPREADS>;
+  /** The measure of two models side by side. */
+  compared?: Other<typeof COMPARED>;
+  /** Set where the alignment over the item set was on show. */
+  alignment?: AlignmentView;
   /** What the relevance and patching views show. */
   mechanism?: MechanismView;
   /** Panels left out (slides). */

@@ -2,12 +2,14 @@
 import { LabError } from '../runtime/errors';
 import type { Language } from '../types';
 import { loadSquad, type ItemSet } from '../xmrc/items';
-import { sha256 } from './sets';
+import { keep, SetStore, sha256, type KeptSet } from './sets';
 
 const COMMIT = '7d30520c717524000f0d9d2f9c10a069acd9d285';
 export const XQUAD_HOME = 'https://github.com/google-deepmind/xquad';
 export const XQUAD_SOURCE = `${XQUAD_HOME}/tree/${COMMIT}`;
-const RAW = `https://raw.githubusercontent.com/google-deepmind/xquad/${COMMIT}/`;
+/** Where the files come from. */
+export const XQUAD_HOST = 'https://raw.githubusercontent.com';
+const RAW = `${XQUAD_HOST}/google-deepmind/xquad/${COMMIT}/`;
 
 /** Bytes and SHA-256 of each file at that commit. */
 export const XQUAD_FILES: Record<Language, { bytes: number; sha256: string }> = {
@@ -48,4 +50,16 @@ export async function fetchXquad(options: { signal?: AbortSignal; onBytes?: (don
     options.onBytes?.(done, XQUAD_BYTES);
   }
   return loadSquad(texts, { name: 'xquad', license: 'CC BY-SA 4.0' });
+}
+
+/** Fetched, checked and kept in this browser. @throws as `fetchXquad`; `StorageFull` when there is no room */
+export async function bringXquad(options: Parameters<typeof fetchXquad>[0] = {}): Promise<KeptSet> {
+  const set = await keep(await fetchXquad(options), XQUAD_SOURCE);
+  const store = await SetStore.open();
+  try {
+    await store.put(set);
+  } finally {
+    store.close();
+  }
+  return set;
 }

@@ -9,7 +9,7 @@ import { packRecord, unpackRecord } from '../../src/share/record';
 import type { Ask } from '../../src/types';
 import type { Calls } from '../../src/wire';
 import { launch, serve, visit, type Served } from '../harness';
-import { ask, axe, overflow, questionIn, ready } from './steps';
+import { ask, axe, openRecord, overflow, questionIn, ready } from './steps';
 
 let served: Served;
 let browser: Browser;
@@ -182,8 +182,7 @@ test('a link reopens the same maps and sweeps of both models, a record shows the
 
   // no model is loaded on a metered connection: what the record holds is all there is
   const third = await visit(browser, served.url, { metered: true });
-  await third.page.getByRole('button', { name: 'Share, save, open' }).click();
-  await third.page.getByLabel('Open a record').setInputFiles({ name: 'passage-record.zip', mimeType: 'application/zip', buffer: file });
+  await openRecord(third.page, file);
   expect(await findings(third.page)).toEqual(said);
   expect(await third.page.getByRole('button', { name: 'Compute relevance' }).isDisabled()).toBe(true);
   await third.close();
@@ -308,8 +307,7 @@ test('base stands beside post-trained, and both are taken over many items', asyn
   await close();
 
   const there = await visit(browser, served.url, { metered: true });
-  await there.page.getByRole('button', { name: 'Share, save, open' }).click();
-  await there.page.getByLabel('Open a record').setInputFiles({ name: 'passage-record.zip', mimeType: 'application/zip', buffer: file });
+  await openRecord(there.page, file);
   expect(await told(there.page)).toEqual(here);
   expect(here[2]).toMatch(/Phasing stability \d/);
   expect(there.errors).toEqual([]);

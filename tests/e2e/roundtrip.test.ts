@@ -1,10 +1,9 @@
 /** View → link → view, record → file → view, one device → another, and all of it from the console. */
-import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabClient } from '../../src/lab-client';
 import { launch, serve, visit, type Served, type Visit } from '../harness';
-import { ask, questionIn, ready } from './steps';
+import { ask, linkOf as link, openRecord as open, questionIn, ready, savedRecord } from './steps';
 
 let served: Served;
 let plain: Browser;
@@ -23,27 +22,7 @@ afterAll(async () => {
 const picture = async (page: Page, selector = 'svg.chart-trajectory'): Promise<string> =>
   (await page.locator(selector).first().innerHTML()).replace(/-?\d+\.\d+/g, (n) => Number(n).toFixed(1)).replace(/-0\.0/g, '0.0').replace(/ is-lit/g, '');
 const english = (page: Page) => page.locator('svg.chart-trajectory [data-language=en]').first().waitFor({ timeout: 120_000 });
-const openShare = (page: Page) => page.getByRole('button', { name: 'Share, save, open' }).click();
 
-async function link(page: Page): Promise<string> {
-  await openShare(page);
-  const url = await page.getByLabel(/^Link/).inputValue();
-  await page.keyboard.press('Escape');
-  return url;
-}
-async function savedRecord(page: Page): Promise<Buffer> {
-  await openShare(page);
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save record' }).click()]);
-  await page.keyboard.press('Escape');
-  return readFile(await download.path());
-}
-async function open(page: Page, buffer: Buffer): Promise<void> {
-  await openShare(page);
-  await page.locator('dialog input[type=file]').setInputFiles({ name: 'r.zip', mimeType: 'application/zip', buffer });
-  await page.getByText('Recorded with').waitFor();
-  // the picture of before is gone before that of the record is there
-  await page.waitForFunction(() => document.querySelector('svg.chart-trajectory') && !document.querySelector('.plot[aria-busy=true]'));
-}
 /** A page that loads no model by itself. */
 const quiet = (browser: Browser): Promise<Visit> => visit(browser, served.url, { metered: true });
 
@@ -110,6 +89,94 @@ test('record → file → import is the same view, both models, without one bein
   await second.close();
 });
 
+/** What stands in the views below, as chosen and as drawn. Walks through their tabs. */
+async function views(page: Page): Promise<unknown> {
+  const panel = page.locator('#panel');
+  const go = (name: string) => page.getByRole('tab', { name }).click();
+  const names = (selector: string): Promise<string[]> => page.locator(selector).evaluateAll((all) => all.filter((e) => e.checkVisibility()).map((e) => (e.textContent ?? '').trim()));
+  await go('Layer curves');
+  const set = panel.getByRole('figure', { name: 'Where the readout turns to the answer, over 20 questions' });
+  await set.locator('svg.chart').waitFor({ timeout: 120_000 });
+  const curves = [await panel.getByLabel('Draw').inputValue(), await panel.locator('path.spread:visible').count(), await set.locator('.finding').textContent(), await set.locator('.axis-name').first().textContent()];
+  await go('Logit lens');
+  await page.locator('.follow:visible text.name').filter({ hasText: '(pinned)' }).waitFor({ timeout: 120_000 });
+  const lens = {
+    columns: (await names('svg.chart-lens-grid .head text[data-token]')).length,
+    shade: await panel.getByLabel('Shade by').inputValue(),
+    follow: await panel.getByRole('combobox', { name: 'Follow', exact: true }).locator('option:checked').textContent(),
+    by: await panel.getByLabel('Follow by').inputValue(),
+    followed: await names('.follow svg text.name'),
+    pinned: await page.locator('[aria-label^=Unpin]:visible').count(),
+  };
+  await go('Compare models');
+  const measure = panel.getByLabel('Measure', { exact: true });
+  await measure.waitFor({ timeout: 120_000 });
+  return { curves, lens, compared: await measure.inputValue(), token: await page.locator('svg .path[data-token]').count(), panels: await page.locator('.pair figure').first().locator('svg').getAttribute('class'), apart: await page.getByRole('checkbox', { name: 'apart' }).isChecked() };
+}
+
+test('all that is chosen in the views goes along, by link and by record: bands, shades, followed and pinned tokens, the chosen token’s path, small multiples, the alignment of an item set', async () => {
+  const first = await visit(plain, served.url);
+  const { page } = first;
+  await ready(page);
+  await questionIn(page).selectOption('th');
+  await ask(page);
+  await english(page);
+  const panel = page.locator('#panel');
+  await page.getByRole('tab', { name: 'Layer curves' }).click();
+  await panel.getByLabel('Draw').selectOption('range');
+  for (const l of ['Spanish', 'Vietnamese', 'Chinese', 'Hindi', 'Arabic', 'Greek', 'Romanian', 'Russian', 'Turkish']) await panel.getByRole('checkbox', { name: l, exact: true }).uncheck();
+  await panel.getByLabel('Items of').selectOption({ label: '20 items' });
+  await panel.getByLabel('Passage').selectOption('own');
+  await panel.getByRole('button', { name: 'Measure over the set' }).click();
+  const measured = panel.getByLabel('Measure over the set', { exact: true });
+  await measured.waitFor({ timeout: 120_000 });
+  await measured.selectOption('answer-centred');
+
+  await page.getByRole('tab', { name: 'Logit lens' }).click();
+  await page.getByRole('slider', { name: /^Layer/ }).fill('4');
+  const heads = page.locator('svg.chart-lens-grid:visible .head text[data-token]');
+  await heads.nth(4).waitFor({ timeout: 60_000 });
+  const grid = page.locator('svg.chart-lens-grid:visible');
+  await grid.scrollIntoViewIfNeeded();
+  const [at, column] = [await grid.boundingBox(), await heads.nth(2).boundingBox()];
+  await grid.click({ position: { x: (column?.x ?? 0) + (column?.width ?? 0) / 2 - (at?.x ?? 0), y: (column?.y ?? 0) - (at?.y ?? 0) + 80 } });
+  await page.locator('svg.chart-trajectory .path[data-token]').waitFor({ state: 'attached' });
+  await page.getByRole('region', { name: 'Pin a reading' }).locator('ul').first().getByRole('button').nth(3).click();
+  await page.locator('.follow:visible text.name').filter({ hasText: '(pinned)' }).waitFor({ timeout: 60_000 });
+  const follow = panel.getByRole('combobox', { name: 'Follow', exact: true });
+  await follow.selectOption({ index: (await follow.locator('option').count()) - 1 });
+  await panel.getByLabel('Follow by').selectOption('rank');
+  await panel.getByLabel('Shade by').selectOption('followed');
+  await page.getByRole('tab', { name: 'Compare models' }).click();
+  await page.getByRole('combobox', { name: /as model B/ }).selectOption('bundled:passage-base');
+  await panel.getByLabel('Measure', { exact: true }).selectOption('retrieval', { timeout: 120_000 });
+  await page.getByRole('checkbox', { name: 'apart' }).check();
+
+  const there = await views(page);
+  expect(there).toMatchObject({ curves: ['range', expect.any(Number), expect.any(String), expect.stringContaining('centred cosine')], lens: { columns: expect.any(Number), shade: 'followed', by: 'rank', pinned: 1 }, compared: 'retrieval', apart: true });
+  const url = await link(page);
+  for (const field of ['ap=1', 'sh=followed', 'fm=rank', 'cb=range', 'cm=retrieval', 'al=20,own,answer-centred,de,th', '&f=', '&pt=', '&i=']) expect(url).toContain(field);
+  expect(url.length).toBeLessThanOrEqual(2000);
+  const file = await savedRecord(page);
+  expect(first.errors).toEqual([]);
+  await first.close();
+
+  const linked = await visit(plain, url);
+  await linked.page.getByText('agrees with the original').waitFor({ timeout: 120_000 });
+  await linked.page.locator('.pair svg.chart [data-language=en]').first().waitFor({ timeout: 120_000 });
+  expect(await views(linked.page)).toEqual(there);
+  expect(await link(linked.page)).toBe(url);
+  expect(linked.errors).toEqual([]);
+  await linked.close();
+
+  // no model, and none is missed
+  const filed = await quiet(plain);
+  await open(filed.page, file);
+  expect(await views(filed.page)).toEqual(there);
+  expect(filed.errors).toEqual([]);
+  await filed.close();
+});
+
 /** Every number of the paths' lines. */
 const points = (page: Page): Promise<number[]> =>
   page.locator('svg.chart-trajectory path.line').evaluateAll((lines) => lines.flatMap((l) => [...(l.getAttribute('d') ?? '').matchAll(/-?[\d.]+/g)].map((m) => Number(m[0]))));
@@ -167,10 +234,19 @@ test('from the console: compare, link, open, export', async () => {
     const far = await lab.open('#/probe?v=1&set=world&item=held-out-facts-000-0&m=evil/model@main&h=https://evil.example');
     const file = await lab.export(pair, 'zip');
     const csv = await (await lab.export(probe, 'csv')).text();
-    const refused = await lab.open('#/probe?v=99').then(
-      () => null,
-      (e: { code: string; message: string }) => ({ code: e.code, message: e.message }),
-    );
+    const refusal = (hash: string): Promise<{ code: string; message: string } | null> =>
+      lab.open(hash).then(
+        () => null,
+        (e: { code: string; message: string }) => ({ code: e.code, message: e.message }),
+      );
+    const refused = await refusal('#/probe?v=99');
+    const lost = [await refusal('#/probe?v=1&set=world&item=nonesuch-1&c=en&q=tr'), await refusal('#/probe?v=1&set=nowhere&item=x&c=en&q=tr'), await refusal('/probe?v=1&rec=nonesuch')];
+    // the reader's own text keeps its gold answer
+    const [item] = await lab.items('world');
+    const gold = await lab.probe({ context: item.context.en ?? '', question: item.question.de ?? '', contextLanguage: 'en', questionLanguage: 'de', answer: item.answer.en });
+    const again = (await lab.open(await lab.link(gold))).record?.runs[0].probe;
+    const goldOf = (p: typeof gold | undefined): unknown => [p && Object.keys(p.means).sort(), p?.answer.gold, p?.answer.squad, p?.followed.map((f) => f.role)];
+    const recorded = await lab.record([gold, probe]);
     return {
       url,
       pair: pair.runs.map((r) => [r.slot, r.probe.model.card.ref.id]),
@@ -181,6 +257,9 @@ test('from the console: compare, link, open, export', async () => {
       file: [file.name, file.type, file.size > 1000],
       csv: csv.split('\r\n')[0],
       refused,
+      lost,
+      gold: [goldOf(gold), goldOf(again)],
+      recorded: [recorded.format, recorded.runs.length, recorded.curves.length > 0],
       layers: probe.layers.length,
     };
   });
@@ -197,7 +276,14 @@ test('from the console: compare, link, open, export', async () => {
   expect(done.file).toEqual(['passage-record.zip', 'application/zip', true]);
   expect(done.csv).toBe('slot,model,passage in,question in,layer,measure,of,value');
   expect(done.refused).toMatchObject({ code: 'bad-input', message: expect.stringContaining('newer lab') });
-  expect(await page.getByText('a host this link chose').count()).toBe(1);
+  expect(done.lost).toEqual([
+    { code: 'not-found', message: expect.stringContaining('no item “nonesuch-1”') },
+    { code: 'not-found', message: expect.stringContaining('“nowhere”') },
+    { code: 'not-found', message: expect.stringContaining('No recording “nonesuch”') },
+  ]);
+  expect(done.gold[1]).toEqual(done.gold[0]);
+  expect(done.gold[0]).toMatchObject([expect.arrayContaining(['answerSpan']), expect.any(String), { em: expect.any(Number) }, expect.arrayContaining(['gold'])]);
+  expect(done.recorded).toEqual(['passage-lab/record', 2, true]);
   expect(errors).toEqual([]);
   await close();
 });

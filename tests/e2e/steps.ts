@@ -22,6 +22,30 @@ export const still = async (page: Page): Promise<void> => {
   await page.waitForFunction(() => ![...document.querySelectorAll('.plot[aria-busy=true], [data-moving]')].some((el) => el.checkVisibility()));
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 };
+export const openShare = (page: Page): Promise<void> => page.getByRole('button', { name: 'Share, save, open' }).click();
+
+/** The address that the share dialog hands out. */
+export async function linkOf(page: Page): Promise<string> {
+  await openShare(page);
+  const url = await page.getByLabel(/^Link/).inputValue();
+  await page.keyboard.press('Escape');
+  return url;
+}
+
+export async function savedRecord(page: Page): Promise<Buffer> {
+  await openShare(page);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save record' }).click()]);
+  await page.keyboard.press('Escape');
+  return readFile(await download.path());
+}
+
+/** Picks a record file, and waits until it is on show: then the dialog closes, and the picture of before is gone before that of the record is there. */
+export async function openRecord(page: Page, buffer: Buffer): Promise<void> {
+  await openShare(page);
+  await page.getByLabel('Open a record').setInputFiles({ name: 'r.zip', mimeType: 'application/zip', buffer });
+  await page.locator('dialog[open]').waitFor({ state: 'detached' });
+  await page.waitForFunction(() => document.querySelector('.pair svg.chart') && !document.querySelector('.pair .plot[aria-busy=true]'));
+}
 
 export const questionIn = (page: Page): Locator => page.getByRole('combobox', { name: 'Question in' });
 

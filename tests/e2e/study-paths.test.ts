@@ -92,6 +92,29 @@ test('an estimate before the start; each answer leads to its probe; another mach
   await close();
 }, 600_000);
 
+test('an answer to a question of one’s own files leads to its probe too, gold answer and all, by a link that finds them again', async () => {
+  const { page, close } = await visit(browser, served.url, { metered: true });
+  await designed(page, 1);
+  const { sets } = JSON.parse(readFileSync(join(import.meta.dirname, '../../public/items/world.json'), 'utf8')) as { sets: Record<string, { data: unknown[] }> };
+  const own = ['en', 'de'].map((l) => ({ name: `mine.${l}.json`, mimeType: 'application/json', buffer: Buffer.from(JSON.stringify({ data: sets[l].data.slice(0, 1) })) }));
+  await form(page).locator('input[type=file][accept*=json]').setInputFiles(own);
+  await form(page).getByText('questions in 2 languages (en de)').waitFor();
+  await form(page).getByLabel('How many').fill('1');
+  await finished(page);
+  const square = await page.locator('svg.chart-matrix g.cell rect').first().boundingBox();
+  await page.mouse.click(square!.x + square!.width / 2, square!.y + square!.height / 2);
+  await page.locator('.answers li').first().getByRole('button', { name: /Look inside/ }).click();
+  await page.getByText('Measured just now with').waitFor();
+  expect(new URL(page.url()).hash).toMatch(/^#\/probe\?v=1&set=mine&item=/);
+  const gold = page.locator('.answer dl');
+  expect(await gold.textContent()).toMatch(/Gold.*F1 \d+/s);
+  expect(await page.locator('.reading mark').count()).toBe(1);
+  await page.reload();
+  await gold.waitFor();
+  expect(await page.locator('.reading mark').count()).toBe(1);
+  await close();
+}, 600_000);
+
 test('a full disk pauses the study, says what to delete or export, and loses nothing; the screen stays on when asked', async () => {
   const { page, close } = await visit(browser, served.url, { metered: true });
   await page.evaluate(() => {

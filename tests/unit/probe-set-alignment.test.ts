@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { alignSet, type AlignmentDesk } from '../../src/lab-alignment';
-import { alignLanguage, chooseItems } from '../../src/probe/set-alignment';
+import { alignLanguage, chooseItems, retrieveLanguage } from '../../src/probe/set-alignment';
 import type { Item, Language, Progress, Provenance } from '../../src/types';
 
 const item = (k: number, question: Partial<Record<Language, string>> = { en: `q${k}?`, de: `f${k}?`, th: `t${k}?` }): Item => ({
@@ -55,6 +55,28 @@ describe('one language against English', () => {
   });
 });
 
+describe('readout to answer span', () => {
+  // every readout is a common direction plus its item's own, every answer span another common direction plus its item's own
+  const dim = 10;
+  const path = (common: number, k: number): Float32Array => {
+    const s = new Float32Array(dim);
+    s[common] = 5;
+    s[k] = 1;
+    return s;
+  };
+  const readouts = Array.from({ length: 8 }, (_, k) => path(8, k));
+  const answers = Array.from({ length: 8 }, (_, k) => path(9, k));
+  it('is small where the two have no more than their item in common, and one when each side has lost its own mean', () => {
+    const { raw, centred } = retrieveLanguage('th', readouts, answers, dim);
+    expect(raw.mean[0]).toBeCloseTo(1 / 26, 12);
+    expect(centred?.mean[0]).toBeCloseTo(1, 6);
+    // a readout that turns to the next item's answer: (e_k − m)·(e_k+1 − m) / |e_k − m|² with m = 1/8 in every place
+    const turned = retrieveLanguage('th', readouts, [...answers.slice(1), answers[0]], dim).centred;
+    expect(turned?.mean[0]).toBeCloseTo(-1 / 8 / (7 / 8), 6);
+    expect(retrieveLanguage('th', readouts.slice(1), answers.slice(1), dim).centred).toBeNull();
+  });
+});
+
 describe('the worker’s part', () => {
   const provenance = { time: '' } as Provenance;
   const contexts: string[] = [];
@@ -95,6 +117,36 @@ describe('the worker’s part', () => {
     const own = await alignSet(desk(3), 's', { n: 50, languages: ['de'], passage: 'own' }, {});
     expect(contexts).toEqual(['c0', 'c1', 'c2', 'c0', 'c1', 'c2']);
     expect(own.notes[0]).toMatch(/3 different questions/);
+  });
+
+  it('measures the readout against the answer where each question has its own passage', async () => {
+    const given: (string | undefined)[] = [];
+    const { prompt } = desk(9);
+    const own = desk(9, {
+      items: () => Promise.resolve(Array.from({ length: 9 }, (_, k) => ({ ...item(k), answer: { en: { text: `a${k}`, start: 0 } } }))),
+      prompt: (context, question, answer) => {
+        given.push(answer?.text);
+        const built = prompt(context, question, answer);
+        const [at, asked] = built.tokens;
+        return { ...built, ids: [...built.ids, built.ids[0]], tokens: [{ ...at, group: answer ? 'answerSpan' : 'context' }, asked, { ...asked, group: 'readout' }] };
+      },
+      // one state per position: the question's own number along one axis, the readout along the same, the answer along all
+      trace: (ids, { positions }) => {
+        const hidden = new Float32Array(2 * positions.length * 4);
+        positions.forEach((at, p) => [0, 1].forEach((l) => (at === 0 ? hidden.fill(1, (l * positions.length + p) * 4, (l * positions.length + p + 1) * 4) : (hidden[(l * positions.length + p) * 4 + (ids[0] % 4)] = 2))));
+        return Promise.resolve({ hidden, lens: [], next: new Int32Array(1), logits: null });
+      },
+    });
+    const out = await alignSet(own, 's', { n: 9, languages: ['de'], passage: 'own' }, {});
+    expect(given.slice(0, 2)).toEqual(['a0', 'a1']);
+    expect(out.retrieval?.map((r) => [r.language, ...r.raw.mean])).toEqual([
+      ['en', 0.5, 0.5],
+      ['de', 0.5, 0.5],
+    ]);
+    expect(out.languages[0].toEnglish).toHaveLength(2);
+    given.length = 0;
+    expect((await alignSet(own, 's', { n: 9, languages: ['de'] }, {})).retrieval).toBeUndefined();
+    expect(given.every((text) => text === undefined)).toBe(true);
   });
 
   it('stops at the next run when it is cancelled', async () => {

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { zlibSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 import { fromBase64url, pack, toBase64url, unpack } from '../../src/share/base64url';
-import { LINK_LIMIT, makeLink, needs, parseLink, TEXT_LIMIT, type ProbeLink } from '../../src/share/link';
+import { LINK_LIMIT, makeLink, parseLink, READ_LIMIT, TEXT_LIMIT, type ProbeLink } from '../../src/share/link';
+import { isModel, modelNeed, needs, setNeed } from '../../src/share/needs';
 import { fuzzed } from '../fixtures/share/fuzz';
-import { isGroup, isLanguage, LIMITS, PROJECTIONS } from '../../src/share/view';
+import { isGroup, isLanguage, LIMITS, PROJECTIONS, type ViewState } from '../../src/share/view';
 
 const golden = (JSON.parse(readFileSync(new URL('../fixtures/share/links.json', import.meta.url), 'utf8')) as { links: { hash: string; link: ProbeLink }[] }).links;
 const open = (hash: string): ProbeLink => {
@@ -39,6 +40,32 @@ describe('view → link → view', () => {
       }
       expect(open(write(link))).toEqual(link);
     }
+  });
+  it('everything that can be chosen in a view, and nothing where it is as the page has it', () => {
+    const view: ViewState = {
+      tab: 'lens', layer: 2, token: 9, pinned: [4, 7], groups: ['question', 'answerSpan'], projection: 'plane', basis: 'ab'.repeat(8), signs: [1, -1], range: [1, 3], follow: 4312, threshold: 0.8,
+      apart: true, shade: 'entropy', followBy: 'rank', spread: 'quartiles', compared: 'alignment', alignment: { items: 20, passage: 'own', how: 'answer-centred', languages: ['de', 'th'] }, hide: ['frame'],
+    };
+    const link: ProbeLink = { ...text('x'), view };
+    expect(open(write(link))).toEqual(link);
+    expect(write({ ...link, view: {} })).not.toMatch(/[&?](tab|l|ap|sh|fm|cb|cm|al|hide)=/);
+    expect(open('#/probe?v=1&al=100&sh=top&fm=p&cb=each&cm=lens').view).toEqual({ alignment: { items: 100 } });
+    const read = parseLink('#/probe?v=1&al=33&sh=glare&fm=x&cb=x&cm=x&ap=2');
+    expect(read.ok && read.value.view).toEqual({});
+    expect(read.ok && read.remarks).toHaveLength(6);
+    expect(open('#/probe?v=1&al=50,en').view).toEqual({});
+  });
+  it('an item’s edited prompt, which history carries however long it is', () => {
+    const ask = { kind: 'item' as const, set: 'world', item: 'w-1', contextLanguage: 'en' as const, questionLanguage: 'de' as const, prompt: { shots: 1, text: 'Lies: {context}\nFrage: {question}\nAntwort:' } };
+    const link: ProbeLink = { version: 1, ask, models: [], view: {} };
+    expect(open(write(link))).toEqual(link);
+    expect(parseLink('#/probe?v=1&set=world&item=w-1&e=AAAA')).toMatchObject({ ok: false, code: 'broken' });
+    let s = 3;
+    const noise = Array.from({ length: 3000 }, () => String.fromCodePoint(0x4e00 + ((s = (s * 48271) % 2147483647) % 5000))).join('');
+    const long: ProbeLink = { ...link, ask: { ...ask, prompt: { text: noise } } };
+    expect(makeLink(long)).toMatchObject({ ok: false, code: 'too-long' });
+    const made = makeLink(long, '', READ_LIMIT);
+    expect(made.ok && open(made.value)).toEqual(long);
   });
   it('an XQuAD item with two pinned models and a full view stays under the limit, readable', () => {
     const hash = golden[1].hash;
@@ -103,6 +130,18 @@ describe('what is wrong with a link is said', () => {
     expect(needs(open(golden[1].hash)).map((n) => n.host)).toEqual(['https://huggingface.co', 'https://huggingface.co']);
     expect(needs(open(golden[3].hash))[0].text).toContain('a host this link chose');
     expect(needs({ version: 1, ask: null, models: [{ id: 'bundled:x', host: 'https://evil.example' }], view: {} })).toHaveLength(1);
+  });
+  it('how much is said where it is known, and who knows it where it is not', () => {
+    expect(modelNeed({ id: 'a/b', revision: 'main', dtype: 'q4' }, null).text).toBe('Running this downloads a/b@main:q4 from https://huggingface.co. How much that is, only that host can tell.');
+    expect(modelNeed({ id: 'a/b', host: 'https://mirror.example' }, 92_100_000).text).toBe('Running this downloads a/b from https://mirror.example, a host this link chose, 92.1 MB.');
+    expect(setNeed('xquad', 'https://raw.example', 13_962_801).text).toMatch(/“xquad”.*https:\/\/raw\.example, 14\.0 MB/);
+  });
+  it('a model at hand is the one that is named, as far as it is named', () => {
+    const here = { id: 'a/b', revision: 'c0ffee', dtype: 'q4' };
+    for (const named of [{ id: 'a/b' }, { id: 'a/b', dtype: 'q4' }, here, { ...here, host: 'https://huggingface.co' }]) expect(isModel(named, here)).toBe(true);
+    for (const named of [{ id: 'a/c' }, { id: 'a/b', dtype: 'fp32' }, { id: 'a/b', revision: 'main' }, { id: 'a/b', host: 'https://mirror.example' }]) expect(isModel(named, here)).toBe(false);
+    // this build's own is all there is of a bundled one: that it was trained anew is said, not asked for
+    expect(isModel({ id: 'bundled:x', revision: 'r1' }, { id: 'bundled:x', revision: 'r2', dtype: 'q4' })).toBe(true);
   });
 });
 

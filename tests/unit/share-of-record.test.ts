@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { parseCsv } from '../../src/share/csv';
 import { tokensHash } from '../../src/share/hash';
 import { makeLink, parseLink } from '../../src/share/link';
-import { asRecord, askOfLink, exportRecord, EXPORTS, linkAsk, linkOfRecord } from '../../src/share/of-record';
+import { askOfLink, linkAsk, linkOfRecord } from '../../src/share/link-of';
+import { asRecord, exportRecord, EXPORTS } from '../../src/share/of-record';
 import { makeRecord, splitRecord, unpackRecord, type RecordedRun } from '../../src/share/record';
 import { readSafetensors } from '../../src/share/safetensors';
 import { validate, type Schema } from '../../src/share/schema';
@@ -62,6 +63,9 @@ describe('record → link', () => {
     const back = worded.ok ? parseLink(worded.value) : null;
     expect(back?.ok && back.value.ask).toEqual({ kind: 'text', context: 'x y', question: 'в?', questionLanguage: 'ru', english: 'x?' });
     expect(back?.ok && askOfLink(back.value.ask)).toEqual({ context: 'x y', question: 'в?', questionLanguage: 'ru' });
+    // a file's name may hold what a link's may not
+    const dropped = { id: 'a b', set: 'my set', paragraph: 'p', context: { en: 'Oslo is cold.' }, question: { de: 'Was ist kalt?' }, answer: { en: { text: 'Oslo', start: 0 } } };
+    expect(linkAsk({ item: dropped, set: 'my set', contextLanguage: 'en', questionLanguage: 'de' })).toMatchObject({ kind: 'text', context: 'Oslo is cold.', answer: { text: 'Oslo', start: 0 } });
     const item = { id: 'i', set: '', paragraph: 'p', context: { en: 'Oslo is cold.' }, question: { de: 'Was ist kalt?' }, answer: { en: { text: 'Oslo', start: 0 } } };
     expect(linkAsk({ item, contextLanguage: 'en', questionLanguage: 'de' })).toEqual({ kind: 'text', context: 'Oslo is cold.', question: 'Was ist kalt?', contextLanguage: 'en', questionLanguage: 'de', answer: { text: 'Oslo', start: 0 } });
     expect(askOfLink(null)).toBeNull();

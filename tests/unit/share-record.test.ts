@@ -6,7 +6,9 @@ import { parseCsv, toCsv, toTsv } from '../../src/share/csv';
 import { tokensHash } from '../../src/share/hash';
 import { svgSize } from '../../src/share/png';
 import { compareRuns, compareSketches, compareWithLink, sketchProbe } from '../../src/share/provenance';
-import { joinRecord, makeRecord, packRecord, RECORD_MIGRATIONS, RECORD_VERSION, splitRecord, unpackRecord, type LabRecord } from '../../src/share/record';
+import type { SetAlignment, Spread } from '../../src/probe/set-alignment';
+import type { RecordedCurve } from '../../src/share/curves';
+import { joinRecord, makeRecord, packRecord, RECORD_LIMIT, RECORD_MIGRATIONS, RECORD_VERSION, splitRecord, unpackRecord, type LabRecord } from '../../src/share/record';
 import { readSafetensors, writeSafetensors } from '../../src/share/safetensors';
 import { KEYWORDS, validate, type Schema } from '../../src/share/schema';
 import { probe } from '../fixtures/share/probe';
@@ -35,6 +37,16 @@ function full(): LabRecord {
     },
   );
 }
+function setAlignment(): SetAlignment {
+  const curve = (k: number): Float64Array => Float64Array.of(k, k / 2, NaN, 1);
+  const spread = (k: number): Spread => ({ mean: curve(k), low: curve(k - 1), high: curve(k + 1) });
+  return {
+    set: 'world', items: ['a', 'b'], contextLanguage: 'en', passage: 'own', layers: [0, 1, 2, 3], chance: 0.5,
+    languages: [{ language: 'de', raw: spread(1), centred: null, toEnglish: curve(2), fromEnglish: curve(3) }],
+    retrieval: [{ language: 'en', raw: spread(4), centred: spread(5) }],
+    ms: 7, provenance: probe().provenance, notes: ['few'],
+  };
+}
 const reopen = (bytes: Uint8Array): LabRecord => {
   const r = unpackRecord(bytes);
   if (!r.ok) throw new Error(r.message);
@@ -52,6 +64,40 @@ describe('records', () => {
     const back = reopen(packRecord(full(), { states: false }));
     expect(back.runs[0].probe.states).toBeNull();
     expect(back.runs[0].probe.means).toEqual(full().runs[0].probe.means);
+  });
+  it('without raw states those of the chosen token stay, so that its path is there', () => {
+    const record = full();
+    record.view = { ...record.view, token: 3 };
+    const back = reopen(packRecord(record, { states: false }));
+    const [whole, kept] = [record.runs[0].probe, back.runs[0].probe];
+    expect(kept.positions).toEqual([3]);
+    expect([...(kept.states ?? [])]).toEqual(whole.layers.flatMap((l) => [...whole.states!.subarray((l * 6 + 3) * 8, (l * 6 + 4) * 8)]));
+    expect(back.runs[1].probe.states).toBeNull();
+    expect(reopen(packRecord({ ...record, view: { token: 5000 } }, { states: false })).runs[0].probe.states).toBeNull();
+  });
+  it('curves come with a record of their own accord, by the formulas of the page', () => {
+    const [thai, english, b] = [probe(), probe(0.2), probe(0.1)];
+    english.ask = { ...english.ask, questionLanguage: 'en' };
+    const { curves } = reopen(packRecord(makeRecord([{ slot: 'A', probe: thai }, { slot: 'A', probe: english }, { slot: 'B', probe: b }])));
+    const of = (name: RegExp, more: Partial<RecordedCurve> = {}): RecordedCurve[] => curves.filter((c) => name.test(c.name) && Object.entries(more).every(([k, v]) => c[k as keyof RecordedCurve] === v));
+    const cos = (x: Float32Array, y: Float32Array, l: number): number => {
+      const [u, v] = [x, y].map((a) => a.subarray(l * 8, (l + 1) * 8));
+      return u.reduce((s, w, j) => s + w * v[j], 0) / (Math.hypot(...u) * Math.hypot(...v));
+    };
+    const [aligned] = of(/^question alignment/);
+    expect(aligned).toMatchObject({ slot: 'A', language: 'hi', layers: [0, 1, 2, 3] });
+    expect(aligned.values[2]).toBeCloseTo(cos(thai.means.question!, english.means.question!, 2), 12);
+    expect(of(/^readout–answer/, { slot: 'A', language: 'hi' })[0].values[1]).toBeCloseTo(cos(thai.means.readout!, thai.means.answerSpan!, 1), 12);
+    expect(of(/^norm/, { slot: 'B', group: 'readout' })[0].values[3]).toBeCloseTo(Math.hypot(...b.means.readout!.subarray(24)), 12);
+    expect(of(/^cosine, A to B/).map((c) => c.group)).toEqual(['question', 'answerSpan', 'readout']);
+  });
+  it('alignment over an item set goes along', () => {
+    const record = { ...full(), alignment: { model: 'Lab base, fp32', set: setAlignment() } };
+    const bytes = packRecord(record);
+    expect(reopen(bytes)).toEqual(record);
+    expect(validate(splitRecord(record).json, schema)).toEqual([]);
+    record.alignment.set.languages[0].raw.low = Float64Array.of(1);
+    expect(unpackRecord(packRecord(record))).toMatchObject({ ok: false, message: expect.stringContaining('alignment over a set') });
   });
   it('fits the published schema, which is the one that is checked', () => {
     expect(file('src/share/record-1.schema.json')).toBe(file('public/schema/record-1.json'));
@@ -112,6 +158,19 @@ describe('what is wrong with a file is said', () => {
     expect(message(alter((j) => ((j.view as { threshold: number }).threshold = 4)))).toMatch(/^broken: .*threshold/);
     expect(message(alter((j) => ((j.runs as { probe: { dim: number } }[])[0].probe.dim = 7)))).toMatch(/does not fit together/);
     expect(message(alter((j) => ((j.basis as { mean: unknown }).mean = { $array: 'nowhere' })))).toMatch(/names an array/);
+  });
+  it('a file made to exhaust the reader is refused', () => {
+    const nest = (json: string): string => json.replace(/^\{/, `{"future":${'['.repeat(20_000)}${']'.repeat(20_000)},`);
+    const files = unzipSync(packRecord(full()));
+    const deep = nest(new TextDecoder().decode(files['record.json']));
+    expect(message(zipSync({ ...files, 'record.json': strToU8(deep) }))).toMatch(/^broken: .*nests more than/);
+    expect(message(strToU8(nest('{"format":"passage-lab/record","version":1}')))).toMatch(/^broken/);
+    // the size that the zip's list declares is what would be made room for
+    const bomb = packRecord(full()).slice();
+    const list = bomb.findLastIndex((_, i) => bomb[i] === 0x50 && bomb[i + 1] === 0x4b && bomb[i + 2] === 1 && bomb[i + 3] === 2 && new TextDecoder().decode(bomb.subarray(i + 46, i + 64)) === 'arrays.safetensors');
+    expect(list).toBeGreaterThan(0);
+    new DataView(bomb.buffer).setUint32(list + 24, RECORD_LIMIT, true);
+    expect(message(bomb)).toMatch(/^too-large/);
   });
   it('a file cut or flipped anywhere throws nowhere', () => {
     const bytes = packRecord(full());

@@ -4,7 +4,7 @@ import type { Language, LensCell, Probe } from '../../src/types';
 import { apart, differenceFinding, differences, sideBySide, type Side } from '../../src/ui/figures/difference';
 import { curvesOf } from '../../src/ui/figures/measures';
 import { followCurves } from '../../src/ui/figures/follow';
-import { setCurves } from '../../src/ui/figures/set-curves';
+import { measured, setCurves } from '../../src/ui/figures/set-curves';
 
 /** A probe of two layers in the plane: the question's mean at the given angles (degrees), readout and answer span along the axes. */
 const probe = (questionLanguage: Language, ...degrees: number[]): Probe =>
@@ -84,6 +84,20 @@ describe('curves over the set', () => {
       ['German', 0, 1],
       ['Thai', 0, 1],
     ]);
+  });
+  it('the readout’s similarity to the answer is offered where it was measured, English among the languages', () => {
+    expect(measured(result)).toEqual(['nearest', 'back', 'raw', 'centred']);
+    expect(setCurves(result, 'answer-raw', 'each')).toBeNull();
+    const curve = (...v: number[]): { mean: Float64Array; low: Float64Array; high: Float64Array } => ({ mean: Float64Array.of(...v), low: Float64Array.of(0, 0), high: Float64Array.of(1, 1) });
+    const own = { ...result, retrieval: [{ language: 'en' as const, raw: curve(0.2, 0.6), centred: null }, { language: 'th' as const, raw: curve(0.1, 0.5), centred: null }] };
+    expect(measured(own)).toContain('answer-centred');
+    const data = setCurves(own, 'answer-raw', 'each');
+    expect(data?.series.map((s) => [s.name, ...near(s.values)])).toEqual([
+      ['English', 0.2, 0.6],
+      ['Thai', 0.1, 0.5],
+    ]);
+    expect(data?.references).toBeUndefined();
+    expect(setCurves(own, 'answer-centred', 'each')).toBeNull();
   });
   it('too few items for a centred curve give none; one language alone shows the spread of its items', () => {
     expect(setCurves(result, 'centred', 'each')).toBeNull();

@@ -6,6 +6,7 @@ import type { LabClient } from '../../lab-client';
 import type { Device, Dtype, ModelCard, ModelRef, Probe, Progress } from '../../types';
 import type { Calls } from '../../wire';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
+import { agree } from './consent';
 import { model } from './model.svelte';
 import { run } from './run.svelte';
 import { view } from './view.svelte';
@@ -48,6 +49,7 @@ class Compare {
 
   /** From now on its id means this very one, in the catalogue or not. */
   name(ref: ModelRef): void {
+    if (JSON.stringify(this.#named[ref.id]) === JSON.stringify(ref)) return;
     this.#named = { ...this.#named, [ref.id]: ref };
     this.probes = Object.fromEntries(Object.entries(this.probes).filter(([slot]) => !slot.startsWith(`${ref.id} `)));
   }
@@ -109,7 +111,7 @@ class Compare {
     const file = [ref.host, ref.id, ref.revision, dtype ?? ref.dtype, device].join(' ');
     if (this.#loaded === file && (await lab.model())) return;
     this.#loaded = '';
-    await lab.load({ ...$state.snapshot(ref), ...(dtype ? { dtype } : {}) }, { device, ...calls });
+    agree((await lab.load({ ...$state.snapshot(ref), ...(dtype ? { dtype } : {}) }, { device, ...calls })).ref);
     if (mine()) this.#loaded = file;
   }
 

@@ -1,6 +1,7 @@
 /** The loaded model: what it is, what is on its way, what went wrong. The latest load wins. */
 import type { Capabilities, LoadedModel, ModelCard, ModelRef, Progress } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
+import { agree } from './consent';
 import { view } from './view.svelte';
 
 type Status = 'idle' | 'asking' | 'loading' | 'ready' | 'failed';
@@ -87,6 +88,7 @@ class Model {
           if (turn === this.#turn) this.progress = p;
         },
       });
+      agree(loaded.ref);
       if (turn !== this.#turn) return;
       this.loaded = loaded;
       this.status = 'ready';

@@ -1,20 +1,25 @@
 /** Records: the ones that ship, the ones the reader drops, and this view as a file. The reading and writing of them is fetched when first needed. */
+import { compareRuns } from '../../share/provenance';
+import type { LabRecord } from '../../share/record';
+import type { Read } from '../../share/result';
+import type { ViewState } from '../../share/view';
 import type { Ask, Probe } from '../../types';
+import { goldOf } from '../../xmrc/answer';
+import { save } from '../figures/save';
 import { toTrouble } from '../lab-api';
+import { choice } from '../mechanism/choice.svelte';
+import { recordedSets } from '../mechanism/on-show.svelte';
+import { restoreSets } from '../mechanism/sets.svelte';
+import { recorded, restore } from '../mechanism/work.svelte';
+import { alignment } from './alignment.svelte';
 import { compare } from './compare.svelte';
 import { comparePlane } from './compare-plane.svelte';
+import { items } from './items.svelte';
 import { plane } from './plane.svelte';
 import { prompt } from './prompt.svelte';
 import { run } from './run.svelte';
-import { view, viewState, applyViewState } from './view.svelte';
-import { compareRuns } from '../../share/provenance';
-import type { LabRecord } from '../../share/record';
-import { goldOf } from '../../xmrc/answer';
-import { save } from '../figures/save';
-import { choice } from '../mechanism/choice.svelte';
-import { mechanismView, recordedSets } from '../mechanism/on-show.svelte';
-import { restoreSets } from '../mechanism/sets.svelte';
-import { recorded, restore } from '../mechanism/work.svelte';
+import { apply, seen } from './seen';
+import { view } from './view.svelte';
 
 /** An entry of public/recordings/index.json. */
 interface Shelf {
@@ -23,31 +28,42 @@ interface Shelf {
   title: string;
 }
 
+/** What a record changes beside the pictures: the controls, to what it asked; the view, to its own or to a link's. */
+interface Taking {
+  controls: boolean;
+  view: ViewState | 'own' | 'as it is';
+}
+const ALL: Taking = { controls: true, view: 'own' };
+
 class Records {
   shelf: Shelf[] = $state.raw([]);
   /** Why a record could not be opened. */
   trouble: string | null = $state(null);
-  title = $state('');
   /** The main run of the record opened last: the reader's own run of the same is held against it. */
   opened: Probe | null = $state.raw(null);
   /** The one shown for want of a run: nobody asked that it be repeated. */
   #unasked: Probe | null = null;
+  /** Of that record. */
+  #words = { title: '', note: '' };
   /** The shipped recording it came from. */
   #id: string | null = $state(null);
   #listed: Promise<void> | null = null;
+  /** The latest to be opened wins, however long it takes to come. */
+  #turn = 0;
 
   /** Id of the shipped recording on show. */
   get showing(): string | null {
     return this.opened !== null && run.shown?.main === this.opened ? this.#id : null;
   }
 
-  /** The list of shipped recordings, and the first one on show. */
-  async start(choose: boolean): Promise<void> {
+  /** The first shipped recording, where nothing else is on show or on its way. */
+  async start(taking: Taking): Promise<void> {
+    const turn = this.#turn;
     await this.list();
     const [entry] = this.shelf;
-    if (!entry || run.shown) return;
-    await this.show(entry.id, choose);
-    this.#unasked = this.opened;
+    if (!entry || turn !== this.#turn || run.shown || run.busy) return;
+    await this.show(entry.id, taking, true);
+    if (this.showing === entry.id) this.#unasked = this.opened;
   }
 
   list(): Promise<void> {
@@ -63,83 +79,80 @@ class Records {
     }
   }
 
-  /** false: no recording of that name ships, or it cannot be read (and that is said). */
-  async show(id: string, choose = true): Promise<boolean> {
+  /** @param yielding gives way to a run that came meanwhile. null, or why it is not on show */
+  async show(id: string, taking = ALL, yielding = false): Promise<string | null> {
+    const turn = ++this.#turn;
+    // what reads it comes along with it
+    const reader = import('../../share/record');
+    reader.catch(() => undefined);
     await this.list();
     const entry = this.shelf.find((s) => s.id === id);
-    if (!entry) return false;
+    if (!entry) return `No recording “${id}” ships with this build.`;
+    this.trouble = null;
     try {
       const response = await fetch(new URL(`recordings/${entry.file}`, document.baseURI));
       if (!response.ok) throw new Error(`The recording “${entry.title}” is not on this server.`);
-      await this.open(new Uint8Array(await response.arrayBuffer()), choose);
-      this.#id = id;
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      const { unpackRecord } = await reader;
+      if (turn !== this.#turn || (yielding && (run.shown || run.busy))) return null;
+      this.#take(unpackRecord(bytes), taking, id);
     } catch (error) {
       this.trouble = toTrouble(error).message;
     }
-    return this.trouble === null;
+    return this.trouble;
   }
 
-  /** @param choose also set the controls to what the record asked */
-  async open(bytes: Uint8Array, choose = true): Promise<void> {
+  /** A file that the reader dropped or picked. */
+  async open(file: Blob): Promise<void> {
+    const turn = ++this.#turn;
     this.trouble = null;
-    const { unpackRecord } = await import('../../share/record');
-    const read = unpackRecord(bytes);
-    if (!read.ok) {
-      this.trouble = read.message;
-      return;
+    try {
+      const read = await unpack(file);
+      if (turn === this.#turn) this.#take(read, ALL, null);
+    } catch (error) {
+      this.trouble = toTrouble(error).message;
     }
-    this.put(read.value, choose);
   }
 
-  put(record: LabRecord, choose: boolean): void {
+  #take(read: Read<LabRecord>, taking: Taking, id: string | null): void {
+    if (!read.ok) this.trouble = read.message;
+    else if (read.value.runs.length === 0) this.trouble = 'This record holds no run.';
+    else this.#put(read.value, taking, id);
+  }
+
+  #put(record: LabRecord, taking: Taking, id: string | null): void {
     const [first, ...rest] = record.runs;
-    if (!first) {
-      this.trouble = 'This record holds no run.';
-      return;
-    }
-    this.title = record.title;
-    this.#id = null;
+    const { title, note } = record;
+    this.#words = { title, note };
+    this.#id = id;
     this.opened = first.probe;
-    plane.hold(record.basis, first.probe, record.view.groups ?? []);
+    plane.hold(record.basis, first.probe, record.view.groups ?? ['question', 'readout']);
     run.show({ source: 'recorded', main: first.probe, others: rest.filter((r) => r.slot === 'A').map((r) => r.probe) });
     const b = rest.filter((r) => r.slot === 'B');
     if (b.length) {
       compare.put(b.map((r) => r.probe));
-      comparePlane.hold(record.compared ?? [], first.probe, b[0].probe, record.view.groups ?? []);
+      comparePlane.hold(record.compared ?? [], first.probe, b[0].probe, record.view.groups ?? ['question', 'readout']);
     }
     for (const r of [first, ...b.slice(0, 1)]) restore(r);
     restoreSets(record.sets ?? [], record.view.mechanism);
-    if (!choose) return;
-    const { ask } = first.probe;
-    if (ask.contextLanguage) view.contextLanguage = ask.contextLanguage;
-    if (ask.questionLanguage) view.questionLanguage = ask.questionLanguage;
-    prompt.take(ask.prompt, textsOf(ask));
-    if ('item' in ask) {
-      view.mode = 'item';
-      if (ask.set) view.set = ask.set;
-      view.item = typeof ask.item === 'string' ? ask.item : ask.item.id;
-    } else {
-      view.mode = 'text';
-      const { context, question } = ask;
-      const answer = goldOf(ask.answer);
-      view.text = { context, question };
-      view.gold = answer ? { context, question, answer } : null;
-      view.english = run.wording;
-    }
-    applyViewState(record.view);
+    if (record.alignment) alignment.put(record.alignment, record.view.alignment);
+    if (taking.controls) ask(first.probe.ask);
+    if (taking.view === 'as it is') return;
+    apply(taking.view === 'own' ? record.view : taking.view);
     // what it showed is here already
-    choice.forget();
+    if (taking.view === 'own') choice.forget();
   }
 
   /** What is on show; null while nothing is. */
   async record(): Promise<LabRecord | null> {
     const { shown } = run;
-    if (!shown) return null;
+    const main = run.whole();
+    if (!shown || !main) return null;
     const { makeRecord } = await import('../../share/record');
-    const runs = [shown.main, ...shown.others].map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }));
+    const runs = [{ slot: 'A' as const, probe: main, ...recorded(shown.main) }, ...shown.others.map((probe) => ({ slot: 'A' as const, probe, ...recorded(probe) }))];
     const both = [...runs, ...compare.all.map((probe) => ({ slot: 'B' as const, probe, ...recorded(probe, 'B') }))];
     // views are Svelte proxies nowhere here: probes are raw, the view state is made anew
-    return makeRecord(both, { view: { ...viewState(), ...mechanismView(), ...plane.seen() }, title: this.title, basis: plane.drawn?.basis ?? null, compared: comparePlane.bases(), sets: recordedSets() });
+    return makeRecord(both, { view: seen(), ...(shown.main === this.opened ? this.#words : {}), basis: plane.drawn?.basis ?? null, compared: comparePlane.bases(), sets: recordedSets(), alignment: alignment.recorded() });
   }
 
   async save(states: boolean): Promise<void> {
@@ -156,6 +169,38 @@ class Records {
     const { text, differences } = compareRuns(there, here);
     const apart = differences.length ? plane.distance(there, here) : null;
     return apart === null ? text : `${text} In one plane its paths lie within ${(apart * 100).toPrecision(2)} % of the plot of the record’s.`;
+  }
+}
+
+/** In a worker of its own, which takes its memory with it: a file may be large, and what it holds is not known. */
+async function unpack(file: Blob): Promise<Read<LabRecord>> {
+  const { wrap } = await import('comlink');
+  const worker = new Worker(new URL('../../../workers/record.worker.ts', import.meta.url), { type: 'module', name: 'record' });
+  try {
+    const failed = new Promise<never>((_, reject) => worker.addEventListener('error', (e) => reject(new Error(`The file could not be read: ${e.message || 'this part of the page could not be fetched'}.`))));
+    return await Promise.race([wrap<{ unpack(file: Blob): Read<LabRecord> }>(worker).unpack(file), failed]);
+  } finally {
+    worker.terminate();
+  }
+}
+
+/** Sets the controls to what a record asked. */
+function ask(asked: Ask): void {
+  if (asked.contextLanguage) view.contextLanguage = asked.contextLanguage;
+  if (asked.questionLanguage) view.questionLanguage = asked.questionLanguage;
+  prompt.take(asked.prompt, textsOf(asked));
+  if ('item' in asked) {
+    view.mode = 'item';
+    if (asked.set) view.set = asked.set;
+    view.item = typeof asked.item === 'string' ? asked.item : asked.item.id;
+    void items.load();
+  } else {
+    const { context, question } = asked;
+    const answer = goldOf(asked.answer);
+    view.mode = 'text';
+    view.text = { context, question };
+    view.gold = answer ? { context, question, answer } : null;
+    view.english = run.wording;
   }
 }
 

@@ -2,7 +2,7 @@
  * What is on show: a recording at first, then the reader's own runs. A run is one asked probe and, for comparison, the same
  * item asked in other languages, English first. The latest ask wins.
  */
-import { LANGUAGES, type Answer, type Ask, type LensCell, type LoadedModel, type Probe, type TokenInfo } from '../../types';
+import { LANGUAGES, type Answer, type Ask, type Language, type LensCell, type LoadedModel, type Probe, type TokenInfo } from '../../types';
 import { goldOf } from '../../xmrc/answer';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
 import { items } from './items.svelte';
@@ -52,7 +52,7 @@ class Run {
     const { asked } = this;
     if (!asked || asked.contextLanguage !== view.contextLanguage || asked.questionLanguage !== view.questionLanguage) return false;
     if (JSON.stringify(asked.prompt) !== JSON.stringify(prompt.options)) return false;
-    if ('item' in asked) return view.mode === 'item' && view.item === (typeof asked.item === 'string' ? asked.item : asked.item.id);
+    if ('item' in asked) return view.mode === 'item' && view.item === (typeof asked.item === 'string' ? asked.item : asked.item.id) && (!asked.set || asked.set === view.set);
     return (
       view.mode === 'text' &&
       asked.context === view.text.context &&
@@ -98,7 +98,7 @@ class Run {
   async go(named = true): Promise<void> {
     const ask = this.ask();
     if (!ask) return;
-    await this.#work('answering', async (signal, mine) => {
+    const done = await this.#work('answering', async (signal, mine) => {
       this.stream = '';
       this.answer = null;
       this.asked = ask;
@@ -122,7 +122,7 @@ class Run {
       this.shown = { source: 'live', main, others: [] };
       if (fitsOthers(ask)) await this.#add(beside(main.ask, this.wording), signal, mine);
     });
-    if (this.status === 'idle') this.ondone?.(named);
+    if (done) this.ondone?.(named);
   }
 
   /** The lens at every question token, the readout and the answer, for the tokens pinned now: a run of its own, made when it is looked at. */
@@ -140,8 +140,14 @@ class Run {
     });
   }
 
-  /** The same item in every language it has. */
-  async compare(): Promise<void> {
+  /** What is on show with all that the lens has read of it, for a record. */
+  whole(): Probe | null {
+    const main = this.shown?.main ?? null;
+    return main && this.grid?.of === main ? { ...main, lens: this.grid.cells, followed: this.grid.followed } : main;
+  }
+
+  /** The same item in other languages, as far as it has them. */
+  async compare(languages: readonly Language[] = LANGUAGES): Promise<void> {
     const ask = this.shown?.main.ask;
     if (!ask || !('item' in ask)) return;
     if (!fitsOthers(ask)) {
@@ -150,7 +156,8 @@ class Run {
     }
     const known = new Set(this.probes.map((p) => p.ask.questionLanguage));
     const item = typeof ask.item === 'string' ? items.current.find((i) => i.id === ask.item) : ask.item;
-    const wanted = LANGUAGES.filter((l) => !known.has(l) && item?.question[l]);
+    const wanted = languages.filter((l) => !known.has(l) && item?.question[l]);
+    if (wanted.length === 0) return;
     await this.#work('comparing', (signal, mine) => this.#add(wanted.map((questionLanguage) => ({ ...ask, questionLanguage })), signal, mine));
   }
 
@@ -165,7 +172,8 @@ class Run {
     }
   }
 
-  async #work(status: 'answering' | 'comparing', work: (signal: AbortSignal, mine: () => boolean) => Promise<void>): Promise<void> {
+  /** false: stopped, failed, or given way to something newer. */
+  async #work(status: 'answering' | 'comparing', work: (signal: AbortSignal, mine: () => boolean) => Promise<void>): Promise<boolean> {
     const turn = ++this.#turn;
     const mine = () => turn === this.#turn;
     this.#abort?.abort();
@@ -175,11 +183,13 @@ class Run {
     try {
       await work(abort.signal, mine);
       if (mine()) this.status = 'idle';
+      return mine();
     } catch (error) {
-      if (!mine()) return;
+      if (!mine()) return false;
       const trouble = toTrouble(error);
       this.status = isQuiet(trouble) ? 'idle' : 'failed';
       if (!isQuiet(trouble)) this.trouble = trouble;
+      return false;
     }
   }
 

@@ -1,7 +1,7 @@
 /** What the reader has chosen, and nothing that can be recomputed: this object is what a link carries. */
 import { applyMechanism } from '../mechanism/choice.svelte';
 import type { BasisKind } from '../../probe/projection';
-import type { ViewState } from '../../share/view';
+import type { COMPARED, FOLLOWED_BY, SHADES, SPREADS, ViewState } from '../../share/view';
 import { LANGUAGES, type Device, type Language, type Scenario, type TokenGroup } from '../../types';
 
 /** The views below the first two pictures. */
@@ -29,8 +29,16 @@ export interface View {
   /** Groups whose paths are drawn. */
   paths: TokenGroup[];
   projection: BasisKind;
+  /** The groups' paths as small multiples. */
+  apart: boolean;
   /** Ids of the tokens pinned in the lens. */
   pins: number[];
+  /** Id of the token that the lens follows; null: the first there is. */
+  follow: number | null;
+  followBy: (typeof FOLLOWED_BY)[number];
+  shade: (typeof SHADES)[number];
+  spread: (typeof SPREADS)[number];
+  compared: (typeof COMPARED)[number];
   /** The plane that a link, a record or the reader asks for: its id, and the signs of its axes ('p' or 'm' each). What is drawn: plane.svelte.ts. */
   basis: { id: string; signs: string } | null;
   /** Layers of a lassoed range, inclusive; null: all. */
@@ -58,7 +66,13 @@ export const view: View = $state({
   language: null,
   paths: ['question', 'readout'],
   projection: 'joint-pca',
+  apart: false,
   pins: [],
+  follow: null,
+  followBy: 'p',
+  shade: 'top',
+  spread: 'each',
+  compared: 'lens',
   basis: null,
   range: null,
   zoom: null,
@@ -66,26 +80,32 @@ export const view: View = $state({
   hide: [],
 });
 
-/** The part of a view that links and records carry; the plane's and the mechanism's own parts are added by who makes them. */
+/** The part of a view that links and records carry; what others know of it is added in seen.ts. */
 export function viewState(): ViewState {
+  const { layer, position, pins, follow, followBy, shade, spread, compared } = view;
   return {
     tab: view.tab,
-    ...(view.layer === null ? {} : { layer: view.layer }),
-    ...(view.position === null ? {} : { token: view.position }),
+    ...(layer === null ? {} : { layer }),
+    ...(position === null ? {} : { token: position }),
     ...(view.language ? { pins: LANGUAGES.filter((l) => l === view.language) } : {}),
-    ...(view.pins.length ? { pinned: [...view.pins] } : {}),
+    ...(pins.length ? { pinned: [...pins] } : {}),
     groups: [...view.paths],
     projection: view.projection,
     ...(view.zoom ? { zoom: { ...view.zoom } } : {}),
     ...(view.range ? { range: [...view.range] } : {}),
+    ...(follow === null ? {} : { follow }),
+    ...(view.apart ? { apart: true } : {}),
+    ...(shade === 'top' ? {} : { shade }),
+    ...(followBy === 'p' ? {} : { followBy }),
+    ...(spread === 'each' ? {} : { spread }),
+    ...(compared === 'lens' ? {} : { compared }),
   };
 }
 
 /** What is left out goes back to its default, so that the same link is the same view whatever was open before. */
 export function applyViewState(s: ViewState): void {
   applyMechanism(s);
-  const tab = TABS.find((t) => t === s.tab);
-  if (tab) view.tab = tab;
+  view.tab = TABS.find((t) => t === s.tab) ?? 'prompt';
   view.layer = s.layer ?? null;
   view.position = s.token ?? null;
   view.language = s.pins?.[0] ?? null;
@@ -95,7 +115,13 @@ export function applyViewState(s: ViewState): void {
   view.basis = s.basis ? { id: s.basis, signs: (s.signs ?? [1, 1]).map((n) => (n > 0 ? 'p' : 'm')).join('') } : null;
   view.zoom = s.zoom ? { ...s.zoom } : null;
   view.range = s.range ? [...s.range] : null;
-  if (s.hide) view.hide = [...s.hide];
+  view.follow = s.follow ?? null;
+  view.apart = s.apart ?? false;
+  view.shade = s.shade ?? 'top';
+  view.followBy = s.followBy ?? 'p';
+  view.spread = s.spread ?? 'each';
+  view.compared = s.compared ?? 'lens';
+  view.hide = [...(s.hide ?? [])];
 }
 
 /** The gold answer of the reader's own text, while both texts are those it came with. */

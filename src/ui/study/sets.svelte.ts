@@ -1,9 +1,10 @@
 /** The item sets a study may take: those that ship, those that were dropped, and XQuAD once the reader has fetched it. */
 import { studyOffice } from '../../study/office';
-import { keep, SetStore, sha256, type KeptSet } from '../../study/sets';
-import { fetchXquad, XQUAD_SOURCE } from '../../study/xquad';
+import { SetStore, sha256, type KeptSet } from '../../study/sets';
+import { bringXquad } from '../../study/xquad';
 import { LANGUAGES } from '../../types';
 import { getLab, isQuiet, toTrouble, type Trouble } from '../lab-api';
+import { items } from '../state/items.svelte';
 
 const SHIPPED: Record<string, string> = { world: 'the lab’s synthetic world', atlas: 'the lab’s paragraphs in twelve languages' };
 
@@ -33,10 +34,10 @@ class Sets {
         this.current = kept;
         return;
       }
-      const items = await (await getLab()).items(name);
-      const languages = LANGUAGES.filter((l) => items.some((i) => i.question[l] !== undefined));
-      const hash = await sha256(new TextEncoder().encode(JSON.stringify(items)));
-      this.current = { name, license: 'CC0-1.0', languages, items, source: SHIPPED[name] ?? 'ships with the lab', sha256: hash };
+      const list = await (await getLab()).items(name);
+      const languages = LANGUAGES.filter((l) => list.some((i) => i.question[l] !== undefined));
+      const hash = await sha256(new TextEncoder().encode(JSON.stringify(list)));
+      this.current = { name, license: 'CC0-1.0', languages, items: list, source: SHIPPED[name] ?? 'ships with the lab', sha256: hash };
     });
   }
 
@@ -46,18 +47,18 @@ class Sets {
       const name = await studyOffice.bring(files, $state.snapshot(this.shipped));
       const store = await this.#open();
       this.current = await store.get(name);
-      this.kept = await store.names();
+      await this.#changed(name);
     });
   }
 
   async xquad(): Promise<void> {
     await this.#do('Fetching XQuAD', async () => {
       this.#abort = new AbortController();
-      const set = await fetchXquad({
+      this.current = await bringXquad({
         signal: this.#abort.signal,
         onBytes: (done, total) => (this.busy = `Fetching XQuAD: ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`),
       });
-      await this.#take(await keep(set, XQUAD_SOURCE));
+      await this.#changed(this.current.name);
     });
   }
 
@@ -69,16 +70,15 @@ class Sets {
     await this.#do('Deleting', async () => {
       const store = await this.#open();
       await store.delete(name);
-      this.kept = await store.names();
+      await this.#changed(name);
     });
     if (this.current?.name === name) await this.choose(this.shipped[0]);
   }
 
-  async #take(set: KeptSet): Promise<void> {
-    this.current = set;
-    const store = await this.#open();
-    await store.put(set);
-    this.kept = await store.names();
+  /** Another set of this name may be on show above. */
+  async #changed(name: string): Promise<void> {
+    this.kept = await (await this.#open()).names();
+    items.forget(name, this.kept);
   }
 
   #open(): Promise<SetStore> {

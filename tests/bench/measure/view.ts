@@ -45,6 +45,7 @@ async function recorded(browser: Browser, url: string, repetitions: number): Pro
     const open = async (): Promise<void> => {
       await page.getByRole('button', { name: 'Share, save, open' }).click();
       await page.locator('dialog input[type=file]').setInputFiles(file);
+      await page.locator('dialog[open]').waitFor({ state: 'detached', timeout: 60_000 });
       await page.getByText('Recorded with Benchmark fixture').waitFor({ timeout: 60_000 });
       await drawn(page, 36);
     };
