@@ -51,6 +51,8 @@ export default defineConfig({
     target: 'es2022',
     chunkSizeWarningLimit: 1200,
     rolldownOptions: {
+      // Marks are pure functions: a view that comes late brings its own along.
+      treeshake: { moduleSideEffects: [{ test: /src\/charts\//, sideEffects: false }] },
       input: { main: fileURLToPath(new URL('index.html', import.meta.url)), 'service-worker': fileURLToPath(new URL('workers/service-worker.ts', import.meta.url)) },
       // A service worker governs the folder it lies in, and keeps its address from one build to the next.
       output: { entryFileNames: (chunk) => (chunk.name === 'service-worker' ? 'service-worker.js' : 'assets/[name]-[hash].js') },

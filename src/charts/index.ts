@@ -10,7 +10,7 @@ export { clampZoom, nameZoom, placeZoom, WHOLE, zoomBy, type NamedZoom, type Zoo
 export { lensColumn, lensGrid, type LensColumnData, type LensGridData } from './lens';
 export { layerCurves, patchCurves, type LayerCurvesData, type LayerSeries, type PatchCurvesData } from './curves';
 export { phaseStrip, type PhaseStripData, type Unknown } from './phase-strip';
-export { relevanceHeatmap, profile, type RelevanceData, type ProfileData } from './relevance';
+export { MARKED, relevanceHeatmap, profile, type RelevanceData, type ProfileData } from './relevance';
 export { matrix, errorStack, scatterFit, leastSquares, FIT_MINIMUM, OUTCOMES, type MatrixData, type ErrorStackData, type Outcome, type ScatterData, type ScatterPoint } from './study';
 export { promptText, type PromptData } from './prompt';
 export { smallMultiples, type Panel } from './multiples';

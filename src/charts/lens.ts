@@ -102,8 +102,8 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
     title: options.title ?? `Logit lens at the ${data.position ?? 'readout'}`,
     finding,
     table: {
-      columns: ['layer', 'top token', 'p(top)', 'entropy (nats)', 'script', `${role} token`, `p(${role})`, `rank(${role}), 0 = top`],
-      rows: [...cells].reverse().map((c): Cell[] => [c.layer, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.text ?? null, c.followed[follow]?.p ?? null, c.followed[follow]?.rank ?? null]),
+      columns: ['layer', 'top token', 'p(top)', 'entropy (nats)', 'script', `${role} token`, `p(${role})`, `rank(${role}), 1 = top`],
+      rows: [...cells].reverse().map((c): Cell[] => [c.layer, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.text ?? null, c.followed[follow]?.p ?? null, rankOf(c, follow)]),
     },
     locate(px, py) {
       const i = Math.floor((py - top) / row);
@@ -126,6 +126,8 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
 }
 
 const clamp01 = (p: number): number => (Number.isFinite(p) ? Math.min(1, Math.max(0, p)) : 0);
+/** As the page counts: 1 is the top. */
+const rankOf = (c: LensCell, follow: number): number | null => (c.followed[follow] ? c.followed[follow].rank + 1 : null);
 const rankText = (rank: number): string => (rank < 9999 ? `#${rank + 1}` : `#${Math.round((rank + 1) / 1000)}k`);
 
 /** First layer from which the followed token is the top one and stays so; `cells` deepest first. [O] */
@@ -220,12 +222,17 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
       h('rect', { class: lit('band outline', p.position === sel.token), 'data-token': p.position, x: left + j * col, y: top, width: col, height: row * layers.length, ...outline }),
     ]),
   );
-  const topCells = data.cells.filter((c) => c.followed[follow]?.rank === 0);
+  // in the answer the token stands already: what counts is where it is read before it is said
+  const before = new Set(data.positions.filter((p) => p.group !== 'answer').map((p) => p.position));
+  const counted = data.cells.filter((c) => before.size === 0 || before.has(c.position));
+  const topCells = counted.filter((c) => c.followed[follow]?.rank === 0);
   const first = topCells.length > 0 ? Math.min(...topCells.map((c) => c.layer)) : null;
-  const where = data.positions.length === 1 ? 'this position' : `${data.positions.length} positions`;
+  const answer = before.size > 0 && before.size < data.positions.length ? ' before the answer' : '';
+  const n = before.size || data.positions.length;
+  const where = n === 1 ? `one position${answer}` : `${n} positions${answer}`;
   const finding =
     options.label ??
-    (first === null ? `The ${role} token is nowhere the top reading over ${layers.length} layers and ${where}.` : `The ${role} token is the top reading in ${topCells.length} of ${data.cells.length} cells, first at layer ${first}.`);
+    (first === null ? `The ${role} token is nowhere the top reading over ${layers.length} layers and ${where}.` : `The ${role} token is the top reading in ${topCells.length} of ${counted.length} cells${answer}, first at layer ${first}.`);
   return {
     svg: frame(
       'lens-grid',
@@ -244,11 +251,11 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
     finding,
     get table() {
       return {
-        columns: ['layer', 'position', 'token', 'top reading', 'p(top)', 'entropy (nats)', 'script', `p(${role})`, `rank(${role}), 0 = top`],
+        columns: ['layer', 'position', 'token', 'top reading', 'p(top)', 'entropy (nats)', 'script', `p(${role})`, `rank(${role}), 1 = top`],
         rows: layers.flatMap((layer) =>
           data.positions.flatMap((p): Cell[][] => {
             const c = at.get(layer * 1e6 + p.position);
-            return c ? [[layer, p.position, p.text, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.p ?? null, c.followed[follow]?.rank ?? null]] : [];
+            return c ? [[layer, p.position, p.text, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.p ?? null, rankOf(c, follow)]] : [];
           }),
         ),
       };

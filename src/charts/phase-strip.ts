@@ -50,15 +50,19 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
   const half = (x(1) - x(0)) / 2;
   const selected = options.selection?.layer;
 
-  const span = (from: number, to: number, group: TokenGroup, label: string, spread: number | undefined): SvgNode[] => {
-    const a = Math.max(plot.x, x(from) - half);
-    const b = Math.min(plot.x + plot.w, x(to) + half);
+  /** MRD: the layer from which on the group's relevance stays low, with its spread over items. */
+  const depth = (at: number, group: TokenGroup, spread: number | undefined): SvgNode[] => {
+    const b = Math.min(plot.x + plot.w, x(at) + half);
     const colour = theme.groups[group];
     return [
-      h('rect', { class: 'phase', 'data-group': group, x: a, y: plot.y, width: Math.max(1, b - a), height: spanH, rx: 2, fill: colour, 'fill-opacity': 0.18, role: 'img', 'aria-label': `${label}: blocks ${short(from)} to ${short(to)}` }),
-      h('path', { class: 'mrd', d: `M${num(b)},${num(plot.y)}v${spanH}`, stroke: colour, 'stroke-width': 2.5 }),
+      h('path', { class: 'mrd', 'data-group': group, d: `M${num(b)},${num(plot.y)}v${spanH}`, stroke: colour, 'stroke-width': 2.5 }),
       spread ? h('path', { class: 'spread', d: `M${num(Math.max(plot.x, b - spread * 2 * half))},${num(plot.y + spanH / 2)}H${num(Math.min(plot.x + plot.w, b + spread * 2 * half))}`, stroke: colour, 'stroke-width': 1.2 }) : h('g'),
     ];
+  };
+  const span = (from: number, to: number, group: TokenGroup, label: string): SvgNode => {
+    const a = Math.max(plot.x, x(from) - half);
+    const b = Math.min(plot.x + plot.w, x(to) + half);
+    return h('rect', { class: 'phase', 'data-group': group, x: a, y: plot.y, width: Math.max(1, b - a), height: spanH, rx: 2, fill: theme.groups[group], 'fill-opacity': 0.18, role: 'img', 'aria-label': `${label}: blocks ${short(from)} to ${short(to)}` });
   };
   const q = typeof data.question === 'number' ? data.question : null;
   const a = typeof data.answer === 'number' ? data.answer : null;
@@ -66,22 +70,20 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
   const noAnswer = typeof data.answer === 'number' ? '' : whyUnknown(data.answer, 'answer span');
   const ordered = q !== null && a !== null && a > q;
   const share = (l: number): string => `${short(l)} (${Math.round((l / Math.max(1, data.layers)) * 100)} %)`;
+  const none = q !== null && a !== null && !ordered ? `MRD: question layer ${short(q)}, answer span layer ${short(a)}, not after it` : null;
   const words: SvgNode[] = [];
-  if (q !== null) {
-    const edge = Math.min(plot.x + plot.w, x(q) + half);
-    words.push(h('text', { x: plot.x, y: 16, 'font-weight': 600, fill: theme.groups.question }, 'Question encoding'));
-    words.push(h('text', { x: plot.x, y: 32, 'font-size': SIZE.small, fill: theme.muted }, `to layer ${share(q)}`));
-    if (ordered) {
-      const at = Math.min(Math.max(edge, plot.x + 130), width - 130);
-      words.push(h('text', { x: at, y: 16, 'font-weight': 600, fill: theme.groups.answerSpan }, 'Answer retrieval'));
-      words.push(h('text', { x: at, y: 32, 'font-size': SIZE.small, fill: theme.muted }, `to layer ${share(a)}`));
-    } else if (a !== null) {
-      words.push(h('text', { x: plot.x + plot.w, y: 16, 'text-anchor': 'end', 'font-weight': 600, fill: theme.muted }, 'No second phase'));
-      words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(`answer span already at layer ${short(a)}`, plot.w - 130, SIZE.small)));
-    } else words.push(h('text', { x: plot.x + plot.w, y: 32, 'text-anchor': 'end', 'font-size': SIZE.small, fill: theme.muted }, fit(noAnswer, plot.w - 130, SIZE.small)));
-  } else {
-    words.push(h('text', { x: plot.x, y: 16, 'font-weight': 600, fill: theme.ink }, 'No phase boundary drawn'));
-    words.push(h('text', { x: plot.x, y: 32, 'font-size': SIZE.small, fill: theme.muted }, fit(`${noQuestion}; evidence: ${data.evidence}`, plot.w, SIZE.small)));
+  const say = (head: string, more: string, at: { x: number; end?: boolean; room: number }, fill: string): void => {
+    const place = { x: at.x, ...(at.end ? { 'text-anchor': 'end' } : {}) };
+    words.push(h('text', { ...place, y: 16, 'font-weight': 600, fill }, head), h('text', { ...place, y: 32, 'font-size': SIZE.small, fill: theme.muted }, fit(more, at.room, SIZE.small)));
+  };
+  const left = { x: plot.x, room: plot.w };
+  if (none !== null) say('No two phases here', none, left, theme.ink);
+  else if (q === null) say('No phase boundary drawn', `${noQuestion}; evidence: ${data.evidence}`, left, theme.ink);
+  else {
+    const at = Math.min(Math.max(Math.min(plot.x + plot.w, x(q) + half), plot.x + 130), width - 130);
+    say('Question encoding', `to layer ${share(q)}`, { ...left, room: at - plot.x }, theme.groups.question);
+    if (ordered) say('Answer retrieval', `to layer ${share(a)}`, { x: at, room: plot.x + plot.w - at }, theme.groups.answerSpan);
+    else say('', noAnswer, { x: plot.x + plot.w, end: true, room: plot.w - 130 }, theme.muted);
   }
 
   const rows = tracks.map((t, k): SvgNode => {
@@ -120,7 +122,11 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
     options.label ??
     (q === null
       ? `No phase boundary: ${noQuestion}. ${tracks.map((t) => (t.mark === null || t.mark === undefined ? '' : `${t.name}: layer ${t.mark}. `)).join('')}Evidence: ${data.evidence}.`
-      : `Question encoding ends at layer ${share(q)} of ${data.layers}; ${ordered ? `answer retrieval runs to layer ${share(a)}` : a === null ? noAnswer : `the answer span is complete at layer ${short(a)}, not later, so there is no second phase`}. Evidence: ${data.evidence}.`);
+      : none !== null
+        ? `No two phases here: ${none}. Evidence: ${data.evidence}.`
+        : `Question encoding ends at layer ${share(q)} of ${data.layers}; ${ordered ? `answer retrieval runs to layer ${share(a)}` : noAnswer}. Evidence: ${data.evidence}.`);
+  /** Of a layer, where phases are drawn. */
+  const phase = (l: number): string => (q === null || none !== null || l < 1 ? '' : l <= q ? 'question encoding' : ordered && l <= a ? 'answer retrieval' : '');
   return {
     svg: frame(
       'phase-strip',
@@ -130,19 +136,21 @@ export function phaseStrip(data: PhaseStripData, options: ChartOptions): Chart {
       h('g', { class: 'words', 'aria-hidden': 'true' }, words),
       layerBands(layers, x, plot, theme, selected),
       h('rect', { class: 'rail', x: plot.x, y: plot.y, width: plot.w, height: spanH, rx: 2, fill: 'none', stroke: theme.line }),
-      q !== null && q >= 1 ? span(1, q, 'question', 'question encoding', data.questionSpread) : null,
-      ordered ? span(q + 1, a, 'answerSpan', 'answer retrieval', data.answerSpread) : null,
+      q !== null && q >= 1 && none === null ? span(1, q, 'question', 'question encoding') : null,
+      ordered ? span(q + 1, a, 'answerSpan', 'answer retrieval') : null,
+      q !== null && q >= 1 ? depth(q, 'question', data.questionSpread) : null,
+      a !== null && q !== null ? depth(a, 'answerSpan', data.answerSpread) : null,
       layers.slice(1, -1).map((l) => h('path', { d: `M${num(x(l))},${num(plot.y + spanH - 4)}v4`, stroke: theme.line })),
       rows,
       layerAxis(layers, x, plot.y + plot.h + 16, theme, selected, { text: fit(`layer → · evidence: ${data.evidence}`, plot.w, SIZE.text), x: plot.x + plot.w }),
     ),
     width,
     height,
-    title: options.title ?? (q === null ? 'Evidence of the two phases, by layer' : ordered ? 'Two phases: question encoding, then answer retrieval' : 'Question encoding and answer retrieval, by layer'),
+    title: options.title ?? (q === null ? 'Evidence of the two phases, by layer' : ordered ? 'Two phases: question encoding, then answer retrieval' : 'Question and answer span, by layer'),
     finding,
     table: {
       columns: ['layer', 'phase', ...tracks.map((t) => t.name)],
-      rows: layers.map((l): Cell[] => [l, q !== null && l >= 1 && l <= q ? 'question encoding' : ordered && l > q && l <= a ? 'answer retrieval' : '', ...tracks.map((t) => t.values[l] ?? null)]),
+      rows: layers.map((l): Cell[] => [l, phase(l), ...tracks.map((t) => t.values[l] ?? null)]),
     },
     locate(px, py) {
       if (px < plot.x || px > plot.x + plot.w || py < plot.y || py > plot.y + plot.h + 20) return null;

@@ -28,6 +28,8 @@ export interface RelevanceData {
 }
 
 const SHADES = 10;
+/** Least share of the map's absolute relevance that a token has whose depth is drawn. */
+export const MARKED = 0.01;
 /** Where two names would stand in one place, the first of these keeps it. */
 const FIRST: TokenGroup[] = ['question', 'answerSpan', 'readout'];
 const importance = (g: TokenGroup): number => (FIRST.includes(g) ? FIRST.indexOf(g) : FIRST.length);
@@ -133,7 +135,10 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
     }),
   );
 
-  const mrdTicks = (data.mrd ?? []).map((m, i) => (m === null || col < 1.2 ? '' : `M${num(xOf(i) + Math.min(1, col * 0.1))},${num(yOf(m) + row / 2)}h${num(Math.max(1, col - Math.min(2, col * 0.2)))}`)).join('');
+  // the depth of a token that has next to no relevance is that of rounding: told, not drawn
+  const weight = data.tokens.map((_, i) => Array.from({ length: rows }, (_, l) => Math.abs(data.relevance[l * n + i])).reduce((sum, v) => sum + (Number.isFinite(v) ? v : 0), 0));
+  const least = MARKED * weight.reduce((sum, v) => sum + v, 0);
+  const mrdTicks = (data.mrd ?? []).map((m, i) => (m === null || col < 1.2 || weight[i] < least ? '' : `M${num(xOf(i) + Math.min(1, col * 0.1))},${num(yOf(m) + row / 2)}h${num(Math.max(1, col - Math.min(2, col * 0.2)))}`)).join('');
   const named: Box[] = [];
   const groupMarks = [...GROUPS].sort((a, b) => importance(a) - importance(b)).flatMap((g) => {
     const m = data.groupMrd?.[g];

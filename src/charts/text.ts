@@ -51,7 +51,8 @@ export function wrap(text: string, width: number, size: number): string[] {
 export function tokenText(text: string): string {
   if (text === '') return '∅';
   return text
-    .replace(/ /g, '\u2423')
+    // bytes that are no whole character stand as ‹E4 BB›: that space is not the token's
+    .replace(/‹[0-9A-F ]+›| /g, (m) => (m === ' ' ? '\u2423' : m))
     .replace(/\n/g, '↵')
     .replace(/\t/g, '⇥')
     .replace(/[\u0000-\u001F\u007F]/g, '\uFFFD');

@@ -44,7 +44,7 @@ export const lightTheme: Theme = {
   groups: {
     question: '#0067a5',
     answerSpan: '#c04f00',
-    readout: '#7a2e8c',
+    readout: '#4a1259',
     context: '#00785a',
     template: '#7b7770',
     answer: '#a3134f',
@@ -80,7 +80,7 @@ export const darkTheme: Theme = {
   groups: {
     question: '#5fb4ee',
     answerSpan: '#f29b54',
-    readout: '#cf93e0',
+    readout: '#ffd0f2',
     context: '#4fc9a2',
     template: '#99948a',
     answer: '#f27ba5',

@@ -18,6 +18,8 @@ export interface TrajectoryData {
   axes: [TrajectoryAxis, TrajectoryAxis];
   /** How the plane was made, and what it preserves: stands in the title's second line and in the finding. */
   method: string;
+  /** What a plane cannot show: two paths' cosine at each of their layers in all dimensions. Where given, the finding speaks of it first. */
+  inFull?: { dim: number; cosine: (a: TrajectoryPath, b: TrajectoryPath) => ArrayLike<number> | null };
 }
 export interface TrajectoryAxis {
   name: string;
@@ -204,7 +206,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   };
 }
 
-/** Where two pinned paths of the same group come closest: what the picture is usually asked for. */
+/** Where two pinned paths of the same group come closest, in all dimensions and in this plane: what the picture is usually asked for. */
 function findingOf(data: TrajectoryData, paths: TrajectoryPath[], within: [number, number] | null): string {
   const total = data.axes[0].explained !== null && data.axes[1].explained !== null ? ` The two axes hold ${percent(data.axes[0].explained + data.axes[1].explained)} of the variance.` : '';
   const parts: string[] = [];
@@ -214,23 +216,29 @@ function findingOf(data: TrajectoryData, paths: TrajectoryPath[], within: [numbe
     const a = same.find((p) => p.language === 'en') ?? same[0];
     const b = same.find((p) => p !== a);
     if (!b) continue;
-    let best = -1;
-    let bestD = Infinity;
-    let first = NaN;
-    let firstAt = 0;
-    for (let i = 0; i < Math.min(a.layers.length, b.layers.length); i++) {
-      if (within && (a.layers[i] < within[0] || a.layers[i] > within[1])) continue;
-      const d = Math.hypot(a.x[i] - b.x[i], a.y[i] - b.y[i]);
-      // a readout begins as the same token in every language: that they coincide there is no finding
-      if (d < 1e-6) continue;
-      if (Number.isNaN(first)) [first, firstAt] = [d, i];
-      if (d < bestD) {
-        bestD = d;
-        best = a.layers[i];
-      }
-    }
-    if (best >= 0) parts.push(`the ${GROUP_NAME[group]} in ${languageStyle(a.language).name} and ${languageStyle(b.language).name} comes closest at layer ${best} (distance ${short(bestD)}, ${short(first)} at ${firstAt > 0 ? `layer ${a.layers[firstAt]}` : 'the start'})`);
+    const who = `the ${GROUP_NAME[group]} in ${languageStyle(a.language).name} and ${languageStyle(b.language).name}`;
+    const plane = closest(a, b, within, (i) => Math.hypot(a.x[i] - b.x[i], a.y[i] - b.y[i]), 1e-6);
+    const cosines = data.inFull?.cosine(a, b);
+    const full = cosines ? closest(a, b, within, (i) => 1 - cosines[i], 1e-9) : null;
+    const since = (at: number): string => (at > 0 ? `layer ${a.layers[at]}` : 'the start');
+    if (full && data.inFull)
+      parts.push(`in all ${data.inFull.dim} dimensions ${who} comes closest at layer ${full.layer} (cosine ${short(1 - full.best)}, ${short(1 - full.first)} at ${since(full.firstAt)})${plane ? `, in this plane at layer ${plane.layer}` : ''}`);
+    else if (plane) parts.push(`in this plane ${who} comes closest at layer ${plane.layer} (distance ${short(plane.best)}, ${short(plane.first)} at ${since(plane.firstAt)})`);
   }
-  const what = parts.length > 0 ? `In this plane${within ? `, from layer ${within[0]} to ${within[1]},` : ''} ${parts.join('; ')}.` : `${data.paths.length} path${data.paths.length === 1 ? '' : 's'} through the layers.`;
+  const said = `${within && parts.length ? `from layer ${within[0]} to ${within[1]}, ` : ''}${parts.join('; ')}`;
+  const what = said ? `${said[0].toUpperCase()}${said.slice(1)}.` : `${data.paths.length} path${data.paths.length === 1 ? '' : 's'} through the layers.`;
   return `${what} ${data.method}.${total}`;
+}
+
+/** A readout begins as the same token in every language: that they coincide there (nearer than `same`) is no finding. */
+function closest(a: TrajectoryPath, b: TrajectoryPath, within: [number, number] | null, distance: (i: number) => number, same: number): { layer: number; best: number; first: number; firstAt: number } | null {
+  let found: ReturnType<typeof closest> = null;
+  for (let i = 0; i < Math.min(a.layers.length, b.layers.length); i++) {
+    if (within && (a.layers[i] < within[0] || a.layers[i] > within[1])) continue;
+    const d = distance(i);
+    if (!(d >= same)) continue;
+    found ??= { layer: a.layers[i], best: d, first: d, firstAt: i };
+    if (d < found.best) found = { ...found, layer: a.layers[i], best: d };
+  }
+  return found;
 }

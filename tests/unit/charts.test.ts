@@ -21,6 +21,7 @@ import {
   scatterFit,
   smallMultiples,
   standalone,
+  tokenText,
   trajectory,
   trajectoryDomain,
   type Chart,
@@ -79,7 +80,7 @@ describe('marks', () => {
     expect(count('line')).toEqual([4, 4, 4, 4]);
     expect(count('dot')).toEqual([4, 4, 4, 4]);
     expect(count('start')).toEqual([0, 0, 0, 0]);
-    expect(chart.finding).toContain('from layer 3 to 6');
+    expect(chart.finding).toMatch(/^From layer 3 to 6, in this plane/);
   });
   it('a lasso catches the layers in its box, the arrow keys what lies at one', () => {
     const chart = trajectory(pair, { width: 700, theme: lightTheme });
@@ -127,8 +128,12 @@ describe('marks', () => {
     expect(renderToString(chart.svg)).not.toContain('class="phase"');
     expect(chart.finding).toContain('No phase boundary');
   });
-  it('phase strip where the answer comes no later names no second phase', () => {
-    expect(phaseStrip({ layers: 12, question: 8, answer: 6, evidence: 'relevance' }, { width: 600 }).finding).toContain('no second phase');
+  it('phase strip where the answer comes no later names no phase at all, and marks both depths', () => {
+    const chart = phaseStrip({ layers: 12, question: 8, answer: 6, evidence: 'relevance' }, { width: 600 });
+    const svg = renderToString(chart.svg);
+    expect(chart.finding).toMatch(/^No two phases here: MRD: question layer 8, answer span layer 6/);
+    expect(`${svg} ${chart.title} ${JSON.stringify(chart.table.rows)}`).not.toMatch(/question encoding|answer retrieval|class="phase"/i);
+    expect(svg.match(/class="mrd"/g)).toHaveLength(2);
   });
   it('phase strip says why it has no depth', () => {
     const said = (question: PhaseStripData['question'], answer: PhaseStripData['answer']): string => {
@@ -200,7 +205,7 @@ describe('marks', () => {
     const names = [...svg.matchAll(/<text class="name"[^>]*>(.*?)<\/text>/g)].map((m) => m[1].replace(/<[^>]*>/g, '').trim());
     expect(names).toEqual(series.map((s) => s.name));
     const phases = renderToString(phaseStrip({ layers: 8, question: 5, answer: 3, evidence: 'relevance' }, { width: 358, theme }).svg);
-    expect(phases).toMatch(/>No second phase<.*>answer span already at layer 3</s);
+    expect(phases).toMatch(/>No two phases here<.*>MRD: question layer 5, answer span layer 3, not after it</s);
   });
   it('scatter names what lies on one spot once, draws no line where it is told not to, and loses no word of what is said instead', () => {
     const languages = LANGUAGES.slice(1);
@@ -320,6 +325,28 @@ describe('marks', () => {
     const path = (language: string, x: number[]) => ({ language, group: 'readout' as const, layers: [0, 1, 2, 3], x, y: [0, 0, 0, 0] });
     const { finding } = trajectory({ ...pair, paths: [path('en', [0, 1, 2, 3]), path('th', [0, 3, 2.5, 4])] }, { width: 500 });
     expect(finding).toContain('comes closest at layer 2 (distance 0.5, 2 at layer 1)');
+  });
+  it('says of two paths where they meet in all dimensions, which a plane may put elsewhere', () => {
+    const path = (language: string, x: number[]) => ({ language, group: 'question' as const, layers: [0, 1, 2, 3], x, y: [0, 0, 0, 0] });
+    const said = (cosines: number[]): string => trajectory({ ...pair, paths: [path('en', [0, 1, 2, 3]), path('th', [1, 3, 2.1, 5])], inFull: { dim: 128, cosine: () => cosines } }, { width: 500 }).finding;
+    expect(said([0.25, 0.5, 0.75, 0.875])).toContain('In all 128 dimensions the question in English and Thai comes closest at layer 3 (cosine 0.875, 0.25 at the start), in this plane at layer 2.');
+    expect(said([NaN, NaN, NaN, NaN])).toContain('In this plane the question in English and Thai comes closest at layer 2');
+  });
+  it('counts the gold token’s readings before the answer, where it stands already, and ranks from 1', () => {
+    const cells = [...lens(12, 40), ...lens(12, 41)];
+    const grid = (last: string): Chart => lensGrid({ cells, positions: [{ position: 40, text: '?', group: 'readout' }, { position: 41, text: 'x', group: last }] }, { width: 900 });
+    const of = (chart: Chart): number[] => (/in (\d+) of (\d+) cells/.exec(chart.finding) ?? []).slice(1).map(Number);
+    const [all, total] = of(grid('question'));
+    expect(of(grid('answer'))).toEqual([all / 2, total / 2]);
+    expect(grid('answer').finding).toContain('before the answer');
+    const chart = lensColumn({ cells: lens() }, { width: 400 });
+    const rank = chart.table.columns.findIndex((c) => c.startsWith('rank'));
+    expect(chart.table.columns[rank]).toContain('1 = top');
+    expect(chart.table.rows.map((r) => r[rank])).toEqual(lens().map((c) => c.followed[0].rank + 1));
+  });
+  it('shows a token’s spaces, but not those between the bytes of a torn character', () => {
+    expect(tokenText(' a b')).toBe('␣a␣b');
+    expect(tokenText('‹E4 BB› ‹C3›')).toBe('‹E4 BB›␣‹C3›');
   });
   it('nothing to draw is a chart too', () => {
     expect(trajectory({ ...pair, paths: [] }, { width: 400 }).finding).toBeTruthy();
