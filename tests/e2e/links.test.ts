@@ -203,10 +203,7 @@ test('a recording that a link or the reader names stays, however slow another on
     await held;
     await route.continue();
   });
-  const open = async (title: string): Promise<void> => {
-    await openShare(page);
-    await page.getByRole('button', { name: title }).click();
-  };
+  const open = (title: string): Promise<void> => page.getByRole('list', { name: 'Recorded here' }).getByRole('button', { name: title }).click();
   await open('Russian passage, Spanish question');
   await open('English passage, Arabic question');
   await drawn(page, 'ar');

@@ -238,6 +238,8 @@ describe('every screen', () => {
       await page.locator('.chip summary').click();
       expect(await axe(page), 'model panel').toEqual([]);
       await page.keyboard.press('Escape');
+      // the last views fold what is asked away
+      await page.getByRole('tab', { name: 'Prompt' }).click();
       await page.getByRole('button', { name: / of \d+/ }).click();
       expect(await axe(page), 'item dialog').toEqual([]);
       await page.keyboard.press('Escape');
@@ -254,7 +256,7 @@ test('JavaScript on the main thread before a model is asked for: at most 150 kB 
   const dist = process.env['LAB_DIST'] ?? resolve(import.meta.dirname, '../../dist');
   const { page, close } = await visit(browser, served.url);
   await page.waitForLoadState('networkidle');
-  // what the page itself has loaded as script; the worker's files are not among its own resource entries
+  // what the page itself has loaded as script, without the workers'
   const names = await page.evaluate(() =>
     performance
       .getEntriesByType('resource')
@@ -263,7 +265,7 @@ test('JavaScript on the main thread before a model is asked for: at most 150 kB 
   );
   let total = 0;
   for (const name of new Set(names)) {
-    if (/lab\.worker/.test(name)) continue;
+    if (/\.worker-/.test(name)) continue;
     total += gzipSync(await readFile(resolve(dist, new URL(name).pathname.replace('/lab/', '')))).length;
   }
   expect(total).toBeGreaterThan(10_000);

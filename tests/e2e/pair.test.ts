@@ -80,6 +80,7 @@ test('a model that fails its self-test is labelled wherever it is shown, and so 
   await page.getByRole('tab', { name: 'Models and storage' }).click();
   await page.getByRole('button', { name: 'Load Passage base' }).click();
   await page.locator('details.chip summary', { hasText: 'Passage base' }).getByText('✗ failed its test').waitFor({ state: 'attached', timeout: 60_000 });
+  await page.getByRole('button', { name: /^← Back/ }).click();
   await ask(page);
   await page.locator('#inside .note', { hasText: 'self-test failed' }).waitFor({ timeout: 60_000 });
   expect(await main.locator('.caution').textContent()).toMatch(CAUTION);
@@ -100,7 +101,7 @@ test('an answer stays its own model’s when another is loaded, and nobody is to
   expect(await status.textContent()).not.toMatch(/Your numbers/);
   await page.getByRole('tab', { name: 'Models and storage' }).click();
   await page.getByRole('button', { name: 'Load Passage base' }).click();
-  await page.locator('.chip summary', { hasText: 'Passage base' }).getByText('✓ tested').waitFor({ timeout: 60_000 });
+  await page.locator('.chip summary', { hasText: 'Passage base' }).getByText('✓ tested').waitFor({ state: 'attached', timeout: 60_000 });
   await page.getByRole('button', { name: /^← Back/ }).click();
   expect(await label.textContent()).toBe('Answer of Passage post-trained');
   expect(await page.locator('.answer dl').textContent()).toMatch(/F1 100/);
@@ -114,7 +115,7 @@ test('an answer stays its own model’s when another is loaded, and nobody is to
   await page.getByText('These pictures and this answer are of Passage post-trained.').waitFor();
   await page.getByRole('tab', { name: 'Models and storage' }).click();
   await page.getByRole('button', { name: 'Load Passage post-trained' }).click();
-  await page.locator('.chip summary', { hasText: 'Passage post-trained' }).getByText('✓ tested').waitFor({ timeout: 60_000 });
+  await page.locator('.chip summary', { hasText: 'Passage post-trained' }).getByText('✓ tested').waitFor({ state: 'attached', timeout: 60_000 });
   await page.getByRole('button', { name: /^← Back/ }).click();
   await ask(page);
   await page.getByText('Your numbers equal those recorded.').waitFor();

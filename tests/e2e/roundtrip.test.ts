@@ -162,7 +162,7 @@ test('all that is chosen in the views goes along, by link and by record: bands, 
   await first.close();
 
   const linked = await visit(plain, url);
-  await linked.page.getByText('agrees with the original').waitFor({ timeout: 120_000 });
+  await linked.page.getByText('Your numbers equal those of the link').waitFor({ timeout: 120_000 });
   await linked.page.locator('.pair svg.chart [data-language=en]').first().waitFor({ timeout: 120_000 });
   expect(await views(linked.page)).toEqual(there);
   expect(await link(linked.page)).toBe(url);

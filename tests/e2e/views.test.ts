@@ -90,17 +90,18 @@ test('a range of layers: by keyboard, by list and by lasso; the others step back
   // Shift and arrows from the last layer down to 5, then Escape
   await picture.focus();
   for (let i = 0; i < 3; i++) await page.keyboard.press('Shift+ArrowLeft');
-  expect(await dim('trajectory')).toEqual([0, 1, 2, 3, 4]);
+  // the paths have no element per layer: their numbers, every other, are dimmed, and the line itself is drawn twice
+  expect(await dim('trajectory')).toEqual([0, 2, 4]);
   expect(await dim('lens-column')).toEqual([0, 1, 2, 3, 4]);
   expect(await figure.getByLabel('From layer', { exact: true }).inputValue()).toBe('5');
-  expect(await figure.locator('.finding').textContent()).toContain('from layer 5 to 8');
+  expect(await figure.locator('.finding').textContent()).toContain('From layer 5 to 8');
   await page.keyboard.press('Escape');
   expect(await dim('trajectory')).toEqual([]);
 
   // the lists, and a facts’ walk: Down tells of the next path at the lit layer
   await figure.getByLabel('To layer', { exact: true }).selectOption('4');
   await figure.getByLabel('From layer', { exact: true }).selectOption('2');
-  expect(await dim('trajectory')).toEqual([0, 1, 5, 6, 7, 8]);
+  expect(await dim('trajectory')).toEqual([0, 6, 8]);
   await figure.getByRole('button', { name: 'all', exact: true }).click();
   await picture.focus();
   await page.keyboard.press('Home');
@@ -133,7 +134,7 @@ test('a range of layers: by keyboard, by list and by lasso; the others step back
   expect(to).toBe(8);
   expect(from).toBeLessThanOrEqual(6);
   expect(from).toBeGreaterThan(0);
-  expect(await dim('trajectory')).toEqual(Array.from({ length: from }, (_, l) => l));
+  expect(await dim('trajectory')).toEqual(Array.from({ length: from }, (_, l) => l).filter((l) => l % 2 === 0));
   expect(errors).toEqual([]);
   await close();
 });
@@ -267,12 +268,12 @@ test('the prompt as a table and as a file; readings of the lens pinned and follo
   await questionIn(page).selectOption('ar');
   await ask(page);
   await page.getByRole('tab', { name: 'Prompt' }).click();
-  const prompt = await csvOf(page, 'The prompt, token by token');
+  const prompt = await csvOf(page, 'The prompt and the answer, token by token');
   expect(prompt[0]).toEqual(['position', 'token', 'id', 'group', 'start', 'end', 'special']);
   const tokens = await page.locator('[role=toolbar] [data-token]').evaluateAll((all) => Number((all.at(-1) as HTMLElement).dataset['token']));
   expect(prompt.length - 1).toBeGreaterThan(tokens);
-  expect(new Set(prompt.slice(1).map((r) => r[3]))).toEqual(new Set(['template', 'context', 'answer span', 'question', 'readout']));
-  const figure = page.getByRole('figure', { name: 'The prompt, token by token' });
+  expect(new Set(prompt.slice(1).map((r) => r[3]))).toEqual(new Set(['template', 'context', 'answer span', 'question', 'readout', 'generated answer']));
+  const figure = page.getByRole('figure', { name: 'The prompt and the answer, token by token' });
   const [svg] = await Promise.all([page.waitForEvent('download'), figure.getByRole('button', { name: 'SVG' }).click()]);
   expect(await readFile(await svg.path(), 'utf8')).toMatch(/direction="rtl"/);
 

@@ -2,7 +2,9 @@
 import type { LoadedModel } from '../../types';
 
 export function sameModel({ provenance: a }: LoadedModel, { provenance: b }: LoadedModel): boolean {
-  return a.model === b.model && a.revision === b.revision && a.dtype === b.dtype && a.device === b.device && a.precise === b.precise;
+  // records of before have the word alone where a bundled model's hash is now
+  const unsaid = a.revision === 'bundled' || b.revision === 'bundled';
+  return a.model === b.model && (unsaid || a.revision === b.revision) && a.dtype === b.dtype && a.device === b.device && a.precise === b.precise;
 }
 
 /** Both by name: by the title, and where that is the same, by the first of file, device, arithmetic and revision in which they differ. */
