@@ -161,8 +161,8 @@ function columnFinding(cells: LensCell[], follow: number, role: string, emerged:
 
 export interface LensGridData {
   cells: LensCell[];
-  /** The columns, in order: position and the token that stands there. */
-  positions: { position: number; text: string; group?: string }[];
+  /** The columns, in order: position and the token that stands there; whether it is one of the answer's own. */
+  positions: { position: number; text: string; group?: string; answer?: boolean }[];
   follow?: number;
   role?: string;
   /** What the shade of a cell means. Default the top token's probability. */
@@ -223,7 +223,7 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
     ]),
   );
   // in the answer the token stands already: what counts is where it is read before it is said
-  const before = new Set(data.positions.filter((p) => p.group !== 'answer').map((p) => p.position));
+  const before = new Set(data.positions.filter((p) => !p.answer).map((p) => p.position));
   const counted = data.cells.filter((c) => before.size === 0 || before.has(c.position));
   const topCells = counted.filter((c) => c.followed[follow]?.rank === 0);
   const first = topCells.length > 0 ? Math.min(...topCells.map((c) => c.layer)) : null;

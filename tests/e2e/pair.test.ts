@@ -100,15 +100,15 @@ test('an answer stays its own model’s when another is loaded, and nobody is to
   expect(await label.textContent()).toBe('Answer of Passage post-trained');
   expect(await status.textContent()).not.toMatch(/Your numbers/);
   await page.getByRole('tab', { name: 'Models and storage' }).click();
-  await page.getByRole('button', { name: 'Load Passage base' }).click();
-  await page.locator('.chip summary', { hasText: 'Passage base' }).getByText('✓ tested').waitFor({ state: 'attached', timeout: 60_000 });
+  await page.getByRole('button', { name: 'Load Passage, checkpoint 1' }).click();
+  await page.locator('.chip summary', { hasText: 'Passage, checkpoint 1' }).getByText('✓ tested').waitFor({ state: 'attached', timeout: 60_000 });
   await page.getByRole('button', { name: /^← Back/ }).click();
   expect(await label.textContent()).toBe('Answer of Passage post-trained');
   expect(await page.locator('.answer dl').textContent()).toMatch(/F1 100/);
-  expect((await status.textContent())?.trim()).toBe('These pictures and this answer are of Passage post-trained. Press Ask to ask Passage base.');
+  expect((await status.textContent())?.trim()).toBe('These pictures and this answer are of Passage post-trained. Press Ask to ask Passage, checkpoint 1.');
   await ask(page);
-  expect(await label.textContent()).toBe('Answer of Passage base');
-  expect(await status.textContent()).toMatch(/^\s*Measured just now with Passage base/);
+  expect(await label.textContent()).toBe('Answer of Passage, checkpoint 1');
+  expect(await status.textContent()).toMatch(/^\s*Measured just now with Passage, checkpoint 1/);
 
   // one that was opened is compared with, until something else is asked
   await page.getByRole('list', { name: 'Recorded here' }).getByRole('button', { name: 'English passage, Arabic question' }).click();

@@ -101,7 +101,7 @@ async function views(page: Page): Promise<unknown> {
   await go('Logit lens');
   await page.locator('.follow:visible text.name').filter({ hasText: '(pinned)' }).waitFor({ timeout: 120_000 });
   const lens = {
-    columns: (await names('svg.chart-lens-grid .head text[data-token]')).length,
+    columns: (await names('svg.chart-lens-grid text[data-token]')).length,
     shade: await panel.getByLabel('Shade by').inputValue(),
     follow: await panel.getByRole('combobox', { name: 'Follow', exact: true }).locator('option:checked').textContent(),
     by: await panel.getByLabel('Follow by').inputValue(),
@@ -134,9 +134,9 @@ test('all that is chosen in the views goes along, by link and by record: bands, 
 
   await page.getByRole('tab', { name: 'Logit lens' }).click();
   await page.getByRole('slider', { name: /^Layer/ }).fill('4');
-  const heads = page.locator('svg.chart-lens-grid:visible .head text[data-token]');
+  const heads = page.locator('svg.chart-lens-grid:visible text[data-token]');
   await heads.nth(4).waitFor({ timeout: 60_000 });
-  const grid = page.locator('svg.chart-lens-grid:visible');
+  const grid = page.locator('svg.chart-lens-grid:visible').first();
   await grid.scrollIntoViewIfNeeded();
   const [at, column] = [await grid.boundingBox(), await heads.nth(2).boundingBox()];
   await grid.click({ position: { x: (column?.x ?? 0) + (column?.width ?? 0) / 2 - (at?.x ?? 0), y: (column?.y ?? 0) - (at?.y ?? 0) + 80 } });

@@ -334,11 +334,11 @@ describe('marks', () => {
   });
   it('counts the gold token’s readings before the answer, where it stands already, and ranks from 1', () => {
     const cells = [...lens(12, 40), ...lens(12, 41)];
-    const grid = (last: string): Chart => lensGrid({ cells, positions: [{ position: 40, text: '?', group: 'readout' }, { position: 41, text: 'x', group: last }] }, { width: 900 });
+    const grid = (answer: boolean): Chart => lensGrid({ cells, positions: [{ position: 40, text: '?' }, { position: 41, text: 'x', answer }] }, { width: 900 });
     const of = (chart: Chart): number[] => (/in (\d+) of (\d+) cells/.exec(chart.finding) ?? []).slice(1).map(Number);
-    const [all, total] = of(grid('question'));
-    expect(of(grid('answer'))).toEqual([all / 2, total / 2]);
-    expect(grid('answer').finding).toContain('before the answer');
+    const [all, total] = of(grid(false));
+    expect(of(grid(true))).toEqual([all / 2, total / 2]);
+    expect(grid(true).finding).toContain('before the answer');
     const chart = lensColumn({ cells: lens() }, { width: 400 });
     const rank = chart.table.columns.findIndex((c) => c.startsWith('rank'));
     expect(chart.table.columns[rank]).toContain('1 = top');
