@@ -285,9 +285,13 @@ describe('giving way and coming back', () => {
       const lab = (window as unknown as { own: LabClient }).own;
       const code = (p: Promise<unknown>): Promise<string> => p.then(() => 'ok', (e) => (e as Failure).code);
       const controller = new AbortController();
-      const byCancel = await code(lab.answer({ ...ask, question: 'd?' } as Ask, { maxTokens: 200, onToken: () => lab.cancel() }));
-      const bySignal = await code(lab.answer({ ...ask, question: 'e?' } as Ask, { maxTokens: 200, signal: controller.signal, onToken: () => controller.abort() }));
-      return [byCancel, bySignal, await code(lab.answer(ask, { maxTokens: 3 }))];
+      // so many, one after the other, that it comes in the midst of them however fast one is
+      const many = (word: string, calls: object): Promise<string[]> =>
+        Promise.all(Array.from({ length: 40 }, (_, i) => code(lab.answer({ ...ask, question: `${word} ${i}?` } as Ask, { maxTokens: 200, lane: null, ...calls }))));
+      const byCancel = await many('d', { onToken: () => lab.cancel() });
+      const bySignal = await many('e', { signal: controller.signal, onToken: () => controller.abort() });
+      const ends = [byCancel, bySignal].map((codes) => (codes.every((c) => c === 'ok' || c === 'cancelled') ? codes.at(-1) : codes.join()));
+      return [...ends, await code(lab.answer(ask, { maxTokens: 3 }))];
     }, ASK);
     expect(codes).toEqual(['cancelled', 'cancelled', 'ok']);
   });

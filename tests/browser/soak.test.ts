@@ -26,7 +26,7 @@ afterAll(async () => {
   await served?.close();
 });
 
-/** Of the page and its workers, WebAssembly included. The browser answers after its next garbage collection, which may take half a minute. */
+/** Of the page and its workers, WebAssembly included. */
 async function memory(): Promise<number> {
   return visit.page.evaluate(async () => {
     (globalThis as { gc?: () => void }).gc?.();

@@ -27,7 +27,7 @@ const files = readdirSync(GOLDEN)
   .filter((file) => file.endsWith('.json') && existsSync(join(GOLDEN, file.replace(/json$/, 'f32'))))
   .map((file) => file.replace(/\.json$/, ''));
 
-/** Files with an operator for which the CPU has no kernel: tests/browser/mechanism-goldens.test.ts runs them. */
+/** Files with an operator for which the CPU has no kernel: tests/browser/goldens.test.ts runs them. */
 const onCpu = files.filter((key) => !key.startsWith('qwen3-fused.'));
 
 const configOf = (folder: string) => JSON.parse(readFileSync(join(MODELS, folder, 'config.json'), 'utf8')) as Record<string, number>;

@@ -1,6 +1,7 @@
 /**
  * The plane of the two models' picture: of the kind chosen for the paths, with axes that run as theirs do. One for both where they have one
- * width, else one for each. A record brings its planes along.
+ * width, else one for each. Along a training it is A's, in all its languages, so that it stays while B moves; the checkpoints asked so far
+ * give the scales. A record brings its planes along.
  */
 import { lacks, turnPlane, type Plane } from '../../probe/plane';
 import type { Basis, BasisKind, PlanePath, StatePath } from '../../probe/projection';
@@ -16,10 +17,14 @@ export interface SlotPath extends StatePath {
   group: TokenGroup;
   language: string;
   layers: number[];
+  /** Only fitted on, or only there for the scales. */
+  hidden?: boolean;
 }
 /** One model's part: its paths in its plane. */
 export interface SlotPlane {
   paths: (SlotPath & PlanePath)[];
+  /** These, and what else the scales are to hold. */
+  extent: (SlotPath & PlanePath)[];
   basis: Basis;
 }
 
@@ -29,6 +34,8 @@ class ComparePlane {
   #pair: { A: Probe; B: Probe } | null = $derived(run.shown && compare.b ? { A: run.shown.main, B: compare.b } : null);
   /** Places can be compared. */
   joint: boolean = $derived(this.#pair?.A.dim === this.#pair?.B.dim);
+  /** The plane is A's own, and stays. */
+  along: boolean = $derived(this.joint && compare.along);
   groups: TokenGroup[] = $derived.by(() => PATH_GROUPS.filter((g) => view.paths.includes(g) && this.#pair?.A.means[g] && this.#pair.B.means[g]));
   #fittings = ([0, 1] as const).map((k) => new Fitting(() => this.#ask(k)));
 
@@ -37,7 +44,10 @@ class ComparePlane {
     const [first, second] = this.#fittings.map(({ now }) => now && { of: now.of, ...this.#turned(now.plane) });
     const own = this.joint ? first : second;
     if (!first || !own) return null;
-    const part = (slot: 'A' | 'B', { of, points, basis }: typeof own): SlotPlane => ({ basis, paths: of.map((p, i) => ({ ...p, ...points[i] })).filter((p) => p.slot === slot) });
+    const part = (slot: 'A' | 'B', { of, points, basis }: typeof own): SlotPlane => {
+      const extent = of.map((p, i) => ({ ...p, ...points[i] })).filter((p) => p.slot === slot);
+      return { basis, extent, paths: extent.filter((p) => !p.hidden) };
+    };
     return [part('A', first), part('B', own)];
   });
   /** Why there is no plane of the kind chosen; null: there is. */
@@ -68,7 +78,22 @@ class ComparePlane {
     const pair = this.#pair;
     if (!pair) return [];
     const slots = this.joint ? (['A', 'B'] as const) : ([k ? 'B' : 'A'] as const);
-    return slots.flatMap((slot) => this.groups.map((group): SlotPath => ({ slot, group, language: pair[slot].ask.questionLanguage ?? '', layers: pair[slot].layers, states: pair[slot].means[group]! })));
+    return slots.flatMap((slot) => this.#of(slot, pair[slot]));
+  }
+  #of(slot: 'A' | 'B', probe: Probe, hidden = false): SlotPath[] {
+    return this.groups.flatMap((group): SlotPath[] => {
+      const states = probe.means[group];
+      return states ? [{ slot, group, language: probe.ask.questionLanguage ?? '', layers: probe.layers, states, ...(hidden ? { hidden } : {}) }] : [];
+    });
+  }
+  /** What the plane is fitted on, and what is only put into it. */
+  #parts(k: number): { fitted: SlotPath[]; guests: SlotPath[] } {
+    const pair = this.#pair;
+    if (!pair || !this.along) return { fitted: this.#paths(k), guests: [] };
+    const { dim } = pair.A;
+    const fitted = run.probes.filter((p) => p.dim === dim).flatMap((p) => this.#of('A', p, p !== pair.A));
+    const others = compare.kept.filter((p) => p !== pair.B && p.dim === dim).flatMap((p) => this.#of('B', p, true));
+    return { fitted, guests: [...this.#of('B', pair.B), ...others] };
   }
   #centroids(k: number): ReturnType<typeof centroidsOf> {
     const [main, all] = k ? [compare.b, compare.all] : [run.shown?.main, run.probes];
@@ -76,17 +101,17 @@ class ComparePlane {
     return through ? centroidsOf(through) : null;
   }
   #lacks(k: number, kind: BasisKind): string | null {
-    return this.#pair && !(k && this.joint) ? lacks({ kind, paths: this.#paths(k), centroids: this.#centroids(k) }) : null;
+    return this.#pair && !(k && this.joint) ? lacks({ kind, paths: this.#parts(k).fitted, centroids: this.#centroids(k) }) : null;
   }
   #ask(k: 0 | 1): Wanted<SlotPath[]> | null {
     const pair = this.#pair;
     if (!pair || (k && this.joint)) return null;
     const kind = this.#lacks(k, view.projection) ? 'joint-pca' : view.projection;
-    const paths = this.#paths(k);
+    const { fitted, guests } = this.#parts(k);
     const { held } = this;
     const own = held?.groups === this.groups.join() && held.of === `${runOf(pair.A)} ${runOf(pair.B)}` ? held.bases[k] : undefined;
     const { dim } = pair[k ? 'B' : 'A'];
-    return { of: paths, plane: { kind, dim, paths: paths.map(bare), guests: [], centroids: this.#centroids(k), held: own?.kind === kind && own.dim === dim ? own : null } };
+    return { of: [...fitted, ...guests], plane: { kind, dim, paths: fitted.map(bare), guests: guests.map(bare), centroids: this.#centroids(k), held: own?.kind === kind && own.dim === dim ? own : null } };
   }
 }
 

@@ -47,6 +47,14 @@ class Compare {
     return pair ? model.cards.filter((c) => c.pair === pair).sort((x, y) => stage(x) - stage(y)) : [];
   });
 
+  /** B stands on the way from A's base to its post-trained end, or is one of them. */
+  along: boolean = $derived(this.series.length > 2 && this.series.some((c) => c.ref.id === this.wanted));
+  /** Every model that has been asked what A shows now. */
+  kept: Probe[] = $derived.by(() => {
+    const main = run.shown?.main;
+    return main ? Object.entries(this.probes).flatMap(([slot, [first]]) => (slot.endsWith(askedOf(main)) ? [first] : [])) : [];
+  });
+
   /** From now on its id means this very one, in the catalogue or not. */
   name(ref: ModelRef): void {
     if (JSON.stringify(this.#named[ref.id]) === JSON.stringify(ref)) return;
@@ -146,6 +154,7 @@ async function filesOf(ref: ModelRef, device: Device | undefined): Promise<Dtype
   return options.filter((o) => o.refused === null).map((o) => o.dtype);
 }
 
-const key = (id: string, { dtype, device }: Make, p: Probe): string => `${id} ${dtype} ${device} ${p.provenance.model} ${p.provenance.time}`;
+const askedOf = ({ provenance }: Probe): string => ` ${provenance.model} ${provenance.time}`;
+const key = (id: string, { dtype, device }: Make, p: Probe): string => `${id} ${dtype} ${device}${askedOf(p)}`;
 
 export const compare = new Compare();
