@@ -30,7 +30,7 @@ export interface LayerSeries {
   slot?: 'A' | 'B';
   /** A layer marked on the line itself, e.g. an MRD; null: none. */
   mark?: number | null;
-  /** Emphasised; when any series is, the others step back and lose their names. */
+  /** Emphasised; when any series is, the others step back, and are named by their language's code. */
   pinned?: boolean;
 }
 export interface LayerCurvesData {
@@ -73,8 +73,11 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
   const strong = (s: LayerSeries): boolean => !anyPinned || s.pinned === true;
   const byGroup = new Set(data.series.map((s) => s.group)).size > 1;
 
-  const named = compact ? [] : data.series.filter(strong).length <= 12 ? data.series.filter(strong) : [];
-  const nameRoom = Math.min(width * 0.32, Math.max(0, ...named.map((s) => textWidth(s.name, SIZE.text) * 1.04 + 18)));
+  // where there is room every line is named: those with emphasis in full, a language of the context by its code
+  const few = data.series.filter((s) => strong(s) || s.language).length <= 14;
+  const named = compact ? [] : few ? data.series.filter((s) => strong(s) || s.language) : data.series.filter(strong).length <= 12 ? data.series.filter(strong) : [];
+  const nameOf = (s: LayerSeries): string => (strong(s) || !s.language ? s.name : s.language);
+  const nameRoom = Math.min(width * 0.32, Math.max(0, ...named.map((s) => textWidth(nameOf(s), SIZE.text) * 1.04 + 18)));
   const plot: Box = { x: 38, y: compact ? 24 : 30, w: width - 38 - Math.max(14, nameRoom), h: height - (compact ? 24 : 30) - (compact ? 22 : 44) };
   const all = data.series.flatMap((s) => [...finite(s.values), ...finite(s.low), ...finite(s.high)]);
   if (all.length === 0) all.push(0, 1);
@@ -115,10 +118,14 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
   };
   const labelled = named.filter((s) => Number.isFinite(lastOf(s)));
   // a name too long for its room takes two lines
-  const lines = labelled.map((s) => wrap(s.name, nameRoom - 4, SIZE.text * 1.04));
-  const labelY = spreadOut(labelled.map((s) => y(lastOf(s))), lines.some((l) => l.length > 1) ? 28 : 15, plot.y, plot.y + plot.h);
+  const lines = labelled.map((s) => wrap(nameOf(s), nameRoom - 4, SIZE.text * 1.04));
+  const apart = lines.some((l) => l.length > 1) ? 28 : Math.min(15, plot.h / Math.max(1, labelled.length - 1));
+  const labelY = spreadOut(labelled.map((s) => y(lastOf(s))), apart, plot.y, plot.y + plot.h);
+  const bold = labelled.filter(strong).length <= 4;
+  // a name that was moved away from its line's end is led back to it
+  const leaders = labelled.map((s, i) => (anyPinned && Math.abs(labelY[i] - y(lastOf(s))) > 4 ? h('path', { class: 'leader', d: `M${num(plot.x + plot.w - 4)},${num(y(lastOf(s)))}L${num(plot.x + plot.w + 4)},${num(labelY[i])}`, fill: 'none', stroke: colourOf(s, theme, byGroup), 'stroke-width': 0.7, 'stroke-opacity': 0.6 }) : null));
   const names = labelled.map((s, i) =>
-    h('text', { class: 'name', 'data-language': s.language, 'data-group': s.group, x: plot.x + plot.w + 6, y: labelY[i] + 4, 'font-weight': labelled.length <= 4 ? 600 : null, fill: colourOf(s, theme, byGroup) }, lines[i].length === 1 ? lines[i][0] : lines[i].map((line, k) => h('tspan', { x: plot.x + plot.w + 6, dy: k ? 13 : -6.5 * (lines[i].length - 1) }, `${line} `))),
+    h('text', { class: 'name', 'data-language': s.language, 'data-group': s.group, x: plot.x + plot.w + 6, y: labelY[i] + 4, 'font-size': strong(s) ? null : SIZE.small, 'font-weight': bold && strong(s) ? 600 : null, fill: colourOf(s, theme, byGroup) }, lines[i].length === 1 ? lines[i][0] : lines[i].map((line, k) => h('tspan', { x: plot.x + plot.w + 6, dy: k ? 13 : -6.5 * (lines[i].length - 1) }, `${line} `))),
   );
 
   const finding = options.label ?? curvesFinding(data, order.filter(strong), layers, format);
@@ -139,6 +146,7 @@ function curves(kind: string, data: LayerCurvesData, options: ChartOptions & { c
         return h('g', { class: 'layer-mark', 'data-layer': m.layer }, h('path', { d: `M${num(x(m.layer))},${num(plot.y)}V${num(plot.y + plot.h)}`, stroke: colour, 'stroke-dasharray': '4 3' }), h('text', { x: x(m.layer) + (right ? -5 : 5), y: plot.y + 11, 'text-anchor': right ? 'end' : 'start', 'font-size': SIZE.small, fill: colour }, m.text));
       }),
       drawn,
+      leaders,
       names,
     ),
     width,

@@ -80,7 +80,8 @@ export function promptText(data: PromptData, options: ChartOptions): Chart {
     return h(
       'text',
       { class: 'line', x: rtl ? width : 0, y: top + i * LINE, 'font-size': TEXT, direction: rtl ? 'rtl' : null, 'xml:space': 'preserve' },
-      runs.map((r) => h('tspan', { 'data-group': r.group, 'unicode-bidi': rtl && r.special ? 'isolate' : null, direction: rtl && r.special ? 'ltr' : null, fill: theme.groups[r.group] }, r.text)),
+      // by characters, not by attributes: a first piece with a direction of its own would be anchored by that, and the line run out of the picture
+      runs.map((r) => h('tspan', { 'data-group': r.group, fill: theme.groups[r.group] }, rtl && r.special ? `\u2066${r.text}\u2069` : r.text)),
     );
   });
   const prompt = counts.filter((c) => c.group !== 'answer');

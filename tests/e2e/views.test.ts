@@ -115,12 +115,13 @@ test('a range of layers: by keyboard, by list and by lasso; the others step back
 
   // a box round the readout’s last marks
   await picture.scrollIntoViewIfNeeded();
-  const spots = await page.evaluate(() =>
-    [...document.querySelectorAll<SVGElement>('svg.chart-trajectory .dots.is-pinned[data-group=readout][data-language=en] [data-layer]')].map((e) => {
-      const { x, y, width, height } = e.getBoundingClientRect();
-      return { layer: Number(e.dataset['layer']), x: x + width / 2, y: y + height / 2 };
-    }),
-  );
+  const spots = await page.locator('svg.chart-trajectory').first().evaluate((svg) => {
+    const { x, y, width } = svg.getBoundingClientRect();
+    const scale = width / Number(svg.getAttribute('width'));
+    const line = svg.querySelector('.path.is-pinned[data-group=readout][data-language=en] > .line')?.getAttribute('d') ?? '';
+    return [...line.matchAll(/[ML](-?[\d.]+),(-?[\d.]+)/g)].map((m, layer) => ({ layer, x: x + Number(m[1]) * scale, y: y + Number(m[2]) * scale }));
+  });
+  expect(spots).toHaveLength(9);
   const late = spots.filter((s) => s.layer >= 6);
   const [left, right, top, bottom] = [Math.min(...late.map((s) => s.x)), Math.max(...late.map((s) => s.x)), Math.min(...late.map((s) => s.y)), Math.max(...late.map((s) => s.y))];
   await page.mouse.move(left - 3, top - 3);
@@ -265,6 +266,7 @@ test('the first screen of a laptop shows the picture', async () => {
 test('the prompt as a table and as a file; readings of the lens pinned and followed, in the view’s link too', async () => {
   const { page, errors, close } = await visit(browser, served.url);
   await ready(page);
+  await page.getByRole('combobox', { name: 'Passage in' }).selectOption('ar');
   await questionIn(page).selectOption('ar');
   await ask(page);
   await page.getByRole('tab', { name: 'Prompt' }).click();
@@ -275,7 +277,18 @@ test('the prompt as a table and as a file; readings of the lens pinned and follo
   expect(new Set(prompt.slice(1).map((r) => r[3]))).toEqual(new Set(['template', 'context', 'answer span', 'question', 'readout', 'generated answer']));
   const figure = page.getByRole('figure', { name: 'The prompt and the answer, token by token' });
   const [svg] = await Promise.all([page.waitForEvent('download'), figure.getByRole('button', { name: 'SVG' }).click()]);
-  expect(await readFile(await svg.path(), 'utf8')).toMatch(/direction="rtl"/);
+  const drawn = await readFile(await svg.path(), 'utf8');
+  expect(drawn).toMatch(/direction="rtl"/);
+  // every line of the file lies in its picture, those that begin with the template's marks too
+  const beyond = await page.evaluate((text) => {
+    const box = document.body.appendChild(document.createElement('div'));
+    box.innerHTML = text.slice(text.indexOf('<svg'));
+    const [width, lines] = [box.querySelector('svg')!.viewBox.baseVal.width, [...box.querySelectorAll<SVGTextElement>('text.line')].map((line) => line.getBBox())];
+    box.remove();
+    return [lines.length, ...lines.filter((line) => line.x < -1 || line.x + line.width > width + 1).map((line) => `${line.x} ${line.width}`)];
+  }, drawn);
+  expect(beyond).toEqual([expect.any(Number)]);
+  expect(beyond[0]).toBeGreaterThan(2);
 
   await page.getByRole('tab', { name: 'Logit lens' }).click();
   await page.getByRole('slider', { name: /^Layer/ }).fill('4');

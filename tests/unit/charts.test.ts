@@ -258,7 +258,7 @@ describe('marks', () => {
     // a mark of the template before it does not turn an Arabic line round
     expect(renderToString(promptText({ tokens: [token('<|user|>', 'template', 2), token('من بين', 'context', 5)] }, { width: 360, theme }).svg)).toContain('direction="rtl"');
     // nothing is lost, nothing is torn
-    expect([...svg.matchAll(/<tspan[^>]*>([^<]*)<\/tspan>/g)].map((m) => m[1]).join('')).toBe(tokens.map((t) => t.text.replace('\n', '↵').replace('<', '&lt;').replace('>', '&gt;')).join(''));
+    expect([...svg.matchAll(/<tspan[^>]*>([^<]*)<\/tspan>/g)].map((m) => m[1].replace(/[\u2066\u2069]/g, '')).join('')).toBe(tokens.map((t) => t.text.replace('\n', '↵').replace('<', '&lt;').replace('>', '&gt;')).join(''));
   });
   it('every fact that a pointer is told lies on the arrow keys’ way', () => {
     const size = { width: 500 };
