@@ -104,8 +104,6 @@ export function launch(options: LaunchOptions = {}): Promise<Browser> {
       '--disable-component-update',
       '--disable-sync',
       '--js-flags=--expose-gc',
-      // memory is measured at once, not after the next collection that the browser makes by itself
-      '--enable-blink-features=ForceEagerMeasureMemory',
       ...gpu,
     ],
   });

@@ -16,6 +16,9 @@ export function workerCpu(): number | null {
   }
 }
 
+/** Bytes that the process which the workers live in has in memory now. */
+export const residentMemory = (): number | null => attempt(() => field(`${workers()[0].split('/task/')[0]}/status`, 'VmRSS'));
+
 /** How far `work` raises the peak memory of the process that the workers live in, over what it holds before. */
 export async function peakMemory<T>(work: () => Promise<T>): Promise<{ result: T; bytes: number | null }> {
   const process = attempt(() => workers()[0].split('/task/')[0]);

@@ -1,14 +1,15 @@
 /**
  * Loads and probes without end: memory stays where it is, and a worker killed at any moment costs a message and a reload.
- * `npm run soak` runs the full count, and a tenth of it on WebGPU, and prints its figures; the ordinary run is a fifth of the loads, on WASM.
+ * `npm run soak` runs the full count, and a tenth of it on WebGPU, and prints its figures; the ordinary run is three fifths of the loads with fewer probes, on WASM.
  */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabClient } from '../../src/lab-client';
+import { residentMemory } from '../bench/procfs';
 import { launch, serve, visitLab, type Served, type Visit } from '../harness';
 
 const FULL = process.env['LAB_SOAK'] === '1';
-const RUNS = FULL ? [{ device: 'wasm', loads: 30 }, { device: 'webgpu', loads: 3 }] : [{ device: 'wasm', loads: 6 }];
+const RUNS = FULL ? [{ device: 'wasm', loads: 30 }, { device: 'webgpu', loads: 3 }] : [{ device: 'wasm', loads: 18 }];
 const PROBES_PER_LOAD = FULL ? 10 : 4;
 /** All of a size: what one of them takes is what the next may take. */
 const MODELS = ['llama', 'qwen2', 'smollm'];
@@ -26,10 +27,15 @@ afterAll(async () => {
   await served?.close();
 });
 
-/** Of the page and its workers, WebAssembly included. */
+/**
+ * Of the page and its workers, WebAssembly included. The full run asks the browser, which waits a minute for the word of WASM's sleeping
+ * threads; the ordinary one what Linux counts for the process.
+ */
 async function memory(): Promise<number> {
+  await visit.page.evaluate(() => (globalThis as { gc?: () => void }).gc?.());
+  const resident = FULL ? null : residentMemory();
+  if (resident !== null) return resident;
   return visit.page.evaluate(async () => {
-    (globalThis as { gc?: () => void }).gc?.();
     const measure = (performance as unknown as { measureUserAgentSpecificMemory: () => Promise<{ bytes: number }> }).measureUserAgentSpecificMemory;
     return (await measure.call(performance)).bytes;
   });
@@ -50,9 +56,11 @@ test.each(RUNS)('$loads loads over three models, with probes, on $device: memory
     if (i % every === every - 1) figures.push(await memory());
   }
   console.log(`${device}: memory after every ${every === 1 ? '' : 'third '}load: ${figures.map((b) => `${(b / 2 ** 20).toFixed(0)} MB`).join(', ')}`);
-  // One wasm heap and one model at a time: later loads must not add to the first ones' figure.
   expect(figures.length).toBeGreaterThan(1);
-  for (const later of figures.slice(1)) expect(later).toBeLessThan(figures[0] * 1.2);
+  // One wasm heap and one model at a time: later loads must not add to what the first ones took.
+  if (FULL) for (const later of figures.slice(1)) expect(later).toBeLessThan(figures[0] * 1.2);
+  // What a process gives back it gives back when it likes: up and down, but the lows must not rise.
+  else expect(Math.min(...figures.slice(3))).toBeLessThan(Math.min(...figures.slice(0, 3)) * 1.2);
 });
 
 test('killed at random points of loading and asking three models: it hits every time, and the page recovers every time', { timeout: 3_600_000 }, async () => {

@@ -183,7 +183,8 @@ test('the bundled pair gives the same study on WASM and on WebGPU', async () => 
       prompt: { shots: 0 },
       precise: true,
       maxTokens: 12,
-      measures: ['answer', 'oracle', 'alignment'],
+      // the oracle is compared on a smaller model above
+      measures: ['answer', 'alignment'],
     });
   for (const device of ['wasm', 'webgpu'] as const) expect(await study(visit.page, both(device), { device, items: world })).toMatchObject({ state: 'done', done: 4, failed: 0 });
   const [wasm, webgpu] = [await stored(visit.page, 'wasm'), await stored(visit.page, 'webgpu')];
