@@ -20,7 +20,7 @@ const settled = (page: Page, by: 'frame' | 'idle', turns: number, after: number)
   page.evaluate(
     async ({ by, turns, after }) => {
       const unsettled = (): boolean => [...document.querySelectorAll('[data-moving], .plot[aria-busy=true]')].some((el) => el.checkVisibility());
-      const changes = { subtree: true, childList: true, attributes: true, attributeFilter: ['d', 'aria-busy', 'data-moving'] };
+      const changes = { subtree: true, childList: true, attributes: true, attributeFilter: ['d', 'class', 'aria-busy', 'data-moving'] };
       if (after) await new Promise((done) => setTimeout(done, after));
       await new Promise<void>((done) => {
         if (!unsettled()) return done();

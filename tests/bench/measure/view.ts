@@ -50,7 +50,9 @@ async function recorded(browser: Browser, url: string, repetitions: number): Pro
       await drawn(page, 36);
     };
     await open();
-    return measure(browser, page, 'record', [...explorations(page), ...tabs(page, open)], repetitions);
+    // each of these opens the record anew
+    const fewer = Math.ceil(repetitions / 3);
+    return [...(await measure(browser, page, 'record', explorations(page), repetitions)), ...(await measure(browser, page, 'record', tabs(page, open), fewer))];
   });
 }
 
@@ -86,6 +88,7 @@ async function drawn(page: Page, paths: number): Promise<void> {
 async function measure(browser: Browser, page: Page, part: string, interactions: Interaction[], repetitions: number, after = 0): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { what, act, before, first, told } of interactions) {
+    if (process.env['BENCH_VERBOSE']) console.error(`bench: ${part}: ${what}`);
     await first?.();
     await browser.startTracing(page, { categories: ['toplevel', 'blink.user_timing', '__metadata'] });
     for (let i = 0; i < repetitions + 2; i++) {
