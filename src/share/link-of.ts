@@ -46,9 +46,19 @@ export function modelsOf(a: Probe, b: Probe | null): Pick<ProbeLink, 'models' | 
   };
 }
 
+const marks = new WeakMap<Probe, Pick<ProbeLink, 'tokens' | 'sketch'>>();
+/** What tells a run from another. Kept: a page writes its address at every turn of the reader's hand, and a run does not change. */
+function markOf(main: Probe): Pick<ProbeLink, 'tokens' | 'sketch'> {
+  const known = marks.get(main);
+  if (known) return known;
+  const sketch = sketchProbe(main);
+  const mark = { tokens: tokensHash(main.tokens.filter((t) => t.group !== 'answer')), ...(sketch ? { sketch } : {}) };
+  marks.set(main, mark);
+  return mark;
+}
+
 /** The link that asks the same again, in the same view: of one model's probes, the asked one first, and of another's beside it. */
 export function linkOfRuns([main, ...others]: [Probe, ...Probe[]], b: Probe | null, view: ViewState): ProbeLink {
-  const sketch = sketchProbe(main);
   const ask = linkAsk(main.ask);
   // a text of one's own is asked in no other language than English, and travels with that wording
   const english = ask?.kind === 'text' ? others.find((p) => !('item' in p.ask) && p.ask.questionLanguage === 'en')?.ask : undefined;
@@ -58,8 +68,7 @@ export function linkOfRuns([main, ...others]: [Probe, ...Probe[]], b: Probe | nu
     ask: ask?.kind === 'text' && english && !('item' in english) ? { ...ask, english: english.question } : ask,
     ...modelsOf(main, b),
     ...(languages.length > 0 ? { languages } : {}),
-    tokens: tokensHash(main.tokens.filter((t) => t.group !== 'answer')),
-    ...(sketch ? { sketch } : {}),
+    ...markOf(main),
     view,
   };
 }

@@ -220,7 +220,7 @@ test('a projection that what is shown cannot have is said to be another, and the
   await page.getByRole('tab', { name: 'Compare models' }).click();
   await page.getByLabel(/as model B/).selectOption('bundled:passage-base');
   const both = page.getByRole('figure', { name: 'The same question in two models' });
-  await both.locator('.finding').getByText('PCA per layer of both models’').first().waitFor({ timeout: 120_000 });
+  await both.locator('.finding').getByText('PCA per layer of A’s').first().waitFor({ timeout: 120_000 });
   const lines = (within: Locator): Promise<number[]> => within.locator('.path > .line').evaluateAll((all) => [...(all[0].getAttribute('d') ?? '').matchAll(/[ML](-?[\d.]+),/g)].map((m) => Number(m[1])));
   const runs = (xs: number[]): number => Math.sign(xs.map((x) => x - xs[0]).reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a)));
   const main = trajectory(page);
@@ -229,6 +229,15 @@ test('a projection that what is shown cannot have is said to be another, and the
     await picture(page).getByRole('button', { name: 'Mirror left and right' }).click();
     await still(page);
   }
+  // along the training A's plane stays: once both have been asked, A is drawn the same beside either
+  const beside = async (id: string, title: string): Promise<number[]> => {
+    await page.getByLabel(/as model B/).selectOption(id);
+    await both.getByText(`B: ${title}`).first().waitFor({ timeout: 120_000 });
+    await still(page);
+    return lines(both);
+  };
+  const first = await beside('bundled:passage-post-1', 'Passage, checkpoint 1');
+  expect(await beside('bundled:passage-base', 'Passage base')).toEqual(first);
   await choice.selectOption('plane');
   await both.locator('.finding').getByText('Plane through the question’s').first().waitFor();
   expect(errors).toEqual([]);

@@ -137,9 +137,9 @@ test('all that is chosen in the views goes along, by link and by record: bands, 
   const heads = page.locator('svg.chart-lens-grid:visible text[data-token]');
   await heads.nth(4).waitFor({ timeout: 60_000 });
   const grid = page.locator('svg.chart-lens-grid:visible').first();
-  await grid.scrollIntoViewIfNeeded();
-  const [at, column] = [await grid.boundingBox(), await heads.nth(2).boundingBox()];
-  await grid.click({ position: { x: (column?.x ?? 0) + (column?.width ?? 0) / 2 - (at?.x ?? 0), y: (column?.y ?? 0) - (at?.y ?? 0) + 80 } });
+  await grid.evaluate((el) => el.scrollIntoView({ block: 'center' }));
+  const column = (await heads.nth(2).boundingBox())!;
+  await page.mouse.click(column.x + column.width / 2, column.y + 80);
   await page.locator('svg.chart-trajectory .path[data-token]').waitFor({ state: 'attached' });
   await page.getByRole('region', { name: 'Pin a reading' }).locator('ul').first().getByRole('button').nth(3).click();
   await page.locator('.follow:visible text.name').filter({ hasText: '(pinned)' }).waitFor({ timeout: 60_000 });

@@ -16,6 +16,9 @@ function stamp(): string | null {
   return stamps.get(main) ?? null;
 }
 
+/** Without the plane's own id and signs. */
+const bare = (address: string): string => address.replace(/&[bs]=[^&]*/g, '');
+
 export class Entry {
   /** What its address says. */
   #says: string | null = null;
@@ -46,8 +49,10 @@ export class Entry {
     const plain = this.#says === '';
     // the page's own address, which says nothing, stands for what it begins with
     const own = plain && records.showing !== null;
-    if ((own || address === this.#says) && this.#of !== shown) history.replaceState(state, '');
-    if ((own && !step) || address === this.#says) {
+    // a plane that comes late changes nothing of what the plain address stands for
+    const same = address === this.#says || (location.hash === '' && this.#says !== null && bare(address) === bare(this.#says));
+    if ((own || same) && this.#of !== shown) history.replaceState(state, '');
+    if ((own && !step) || same) {
       // it stands already
     } else if (step || plain || (this.#of !== null && this.#of !== shown)) history.pushState(state, '', address);
     else history.replaceState(state, '', address);
