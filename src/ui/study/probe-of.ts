@@ -10,7 +10,7 @@ import { address, route } from '../state/route.svelte';
 export async function openProbe(design: StudyDesign, cell: CellResult, item: Item, ref: ModelRef | null): Promise<void> {
   if (!ref) return;
   const { contextLanguage, questionLanguage } = cell;
-  const link = makeLink({ version: 1, ask: linkAsk({ item, set: design.set.name, contextLanguage, questionLanguage, prompt: design.prompt }), models: [ref], view: { tab: 'study' } }, address());
+  const link = makeLink({ version: 1, ask: linkAsk({ item, set: design.set.name, contextLanguage, questionLanguage, prompt: design.prompt }), models: [ref], view: { tab: 'prompt' } }, address());
   if (!link.ok) return;
   document.getElementById('inside')?.scrollIntoView();
   // what is in the way is said where the reader looks then
