@@ -145,7 +145,8 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
     const mine = runs.filter((r) => r.group === g);
     if (m === null || m === undefined || mine.length === 0) return [];
     const y = yOf(m) + row / 2;
-    const w = textWidth(`MRD ${m}`, SIZE.small);
+    // in bold, with a halo
+    const w = textWidth(`MRD ${m}`, SIZE.small) * 1.08 + 3;
     const text: Box = { x: Math.min(xOf(mine[0].from) + 2, width - w), y: y - 5 - SIZE.small, w, h: SIZE.small };
     const free = !named.some((b) => text.x < b.x + b.w && b.x < text.x + text.w && text.y < b.y + b.h && b.y < text.y + text.h);
     if (free) named.push(text);

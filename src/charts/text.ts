@@ -47,12 +47,18 @@ export function wrap(text: string, width: number, size: number): string[] {
   return lines.map((l) => fit(l.trimEnd(), width, size));
 }
 
+/** How a token that is no whole character is shown. */
+const BYTES = /‹[0-9A-F]{2}(?: [0-9A-F]{2})*›/g;
+
+/** Such a token, or a space of another. */
+const BYTES_OR_SPACE = new RegExp(`${BYTES.source}| `, 'g');
+
 /** A token as it can be seen: leading space, newline and tab are made visible, control characters and the empty string too. */
 export function tokenText(text: string): string {
   if (text === '') return '∅';
   return text
     // bytes that are no whole character stand as ‹E4 BB›: that space is not the token's
-    .replace(/‹[0-9A-F ]+›| /g, (m) => (m === ' ' ? '\u2423' : m))
+    .replace(BYTES_OR_SPACE, (m) => (m === ' ' ? '\u2423' : m))
     .replace(/\n/g, '↵')
     .replace(/\t/g, '⇥')
     .replace(/[\u0000-\u001F\u007F]/g, '\uFFFD');
@@ -72,8 +78,10 @@ const SCRIPTS: [string, RegExp][] = [
   ['Kana', /[\p{Script=Hiragana}\p{Script=Katakana}]/u],
   ['Hebrew', /\p{Script=Hebrew}/u],
 ];
-/** The script of the first letter; 'digits', 'marks' or '' where there is none. [O] */
-export function scriptOf(text: string): string {
+/** The script of the first letter; 'bytes' of a torn character, whose script is not known; 'digits', 'marks' or '' where there is none. [O] */
+export function scriptOf(shown: string): string {
+  const text = shown.replace(BYTES, '');
+  if (text === '' && shown !== '') return 'bytes';
   for (const ch of text) for (const [name, test] of SCRIPTS) if (test.test(ch)) return name;
   if (/\p{N}/u.test(text)) return 'digits';
   return text.trim() === '' ? '' : 'marks';

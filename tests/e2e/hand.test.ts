@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lightTheme, literal } from '../../src/charts';
 import { makeLink } from '../../src/share/link';
 import { launch, serve, visit, type Served } from '../harness';
-import { ask, axe, overflow, questionIn, ready, still } from './steps';
+import { ask, axe, linkOf, openRecord, overflow, questionIn, ready, savedRecord, still } from './steps';
 
 let served: Served;
 let browser: Browser;
@@ -45,16 +45,8 @@ async function asked(language: string, size = { width: 1440, height: 900 }): Pro
   await still(page);
   return visited;
 }
-async function shared(page: Page): Promise<{ link: string; record: Buffer }> {
-  await page.getByRole('button', { name: 'Share, save, open' }).click();
-  const link = await page.getByLabel(/^Link/).inputValue();
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save record' }).click()]);
-  await page.keyboard.press('Escape');
-  return { link, record: await readFile(await download.path()) };
-}
 async function open(page: Page, buffer: Buffer): Promise<void> {
-  await page.getByRole('button', { name: 'Share, save, open' }).click();
-  await page.locator('dialog input[type=file]').setInputFiles({ name: 'r.zip', mimeType: 'application/zip', buffer });
+  await openRecord(page, buffer);
   await page.getByText('Recorded with').waitFor();
   await still(page);
 }
@@ -72,7 +64,7 @@ test('a zoomed view shows the same in windows of other sizes: by link, by record
   const seen = (await spots(page)).map((s) => s.in);
   expect(seen.at(-1)).toBe(true);
   expect(seen.filter(Boolean).length).toBeLessThan(seen.length);
-  const { link, record } = await shared(page);
+  const [link, record] = [await linkOf(page), await savedRecord(page)];
 
   const same = async (other: Page): Promise<void> => {
     await still(other);
@@ -120,7 +112,7 @@ test('a language, a layer and a token are chosen in any picture, by click and by
   await press(name);
   expect(await lit(page, 'trajectory')).toEqual(['th']);
   expect(await lit(page, 'layer-curves')).toEqual(['th']);
-  expect((await shared(page)).link).toMatch(/[?&]pin=th(&|$)/);
+  expect(await linkOf(page)).toMatch(/[?&]pin=th(&|$)/);
   await press(name);
   expect(await lit(page, 'trajectory')).toEqual([]);
   expect(await lit(page, 'layer-curves')).toEqual([]);
@@ -203,9 +195,7 @@ test('a projection that what is shown cannot have is said to be another, and the
   const { page, errors, close } = await asked('en');
   const choice = picture(page).getByLabel('Projection');
   expect(await choice.locator('option[value=layer-pca]').isDisabled()).toBe(true);
-  await page.getByRole('button', { name: 'Share, save, open' }).click();
-  const link = await page.getByLabel(/^Link/).inputValue();
-  await page.keyboard.press('Escape');
+  const link = await linkOf(page);
   await page.goto('about:blank');
   await page.goto(link.replace('p=joint-pca', 'p=layer-pca'));
   await page.getByText('Your numbers equal those of the link').waitFor({ timeout: 120_000 });
@@ -262,7 +252,7 @@ test('model B by a pasted address: its files first, then asked', async () => {
   await panel.getByRole('rowheader', { name: /^B .*qwen2/ }).waitFor({ timeout: 120_000 });
   await page.getByRole('figure', { name: 'The same question in two models' }).getByText('PCA of each model’s').first().waitFor();
   // it is in the link by name, commit and host
-  expect((await shared(page)).link).toMatch(/[?&]m2=org\/qwen2@[^&]*&h2=/);
+  expect(await linkOf(page)).toMatch(/[?&]m2=org\/qwen2@[^&]*&h2=/);
   expect(await axe(page)).toEqual([]);
   expect(errors).toEqual([]);
   await close();

@@ -109,7 +109,8 @@ test('with the keyboard alone: ask, look, choose a view, save the record', async
   await tabTo(page, /^Save record$/);
   const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
   const read = unpackRecord(new Uint8Array(await readFile(await download.path())));
-  expect(read.ok && read.value.view).toMatchObject({ tab: 'curves', layer: Number(layer), zoom: { k: expect.any(Number) as number } });
+  expect(read.ok && read.value.view).toMatchObject({ tab: 'curves', layer: Number(layer) });
+  expect(read.ok && read.value.view.zoom?.k).toBeGreaterThan(1);
   expect(read.ok && read.value.runs[0].probe.ask.questionLanguage).toBe('tr');
   await page.keyboard.press('Escape');
   // the dialog gives the focus back to where it was opened

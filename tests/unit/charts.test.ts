@@ -19,6 +19,7 @@ import {
   renderPretty,
   renderToString,
   scatterFit,
+  scriptOf,
   smallMultiples,
   standalone,
   tokenText,
@@ -347,6 +348,8 @@ describe('marks', () => {
   it('shows a token’s spaces, but not those between the bytes of a torn character', () => {
     expect(tokenText(' a b')).toBe('␣a␣b');
     expect(tokenText('‹E4 BB› ‹C3›')).toBe('‹E4 BB›␣‹C3›');
+    // its hexadecimal letters are nobody's script
+    expect(['‹E4 BB›', '‹B7›', '‹E4›鼠', 'EB', ''].map(scriptOf)).toEqual(['bytes', 'bytes', 'Han', 'Latin', '']);
   });
   it('nothing to draw is a chart too', () => {
     expect(trajectory({ ...pair, paths: [] }, { width: 400 }).finding).toBeTruthy();
