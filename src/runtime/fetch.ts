@@ -3,7 +3,7 @@
  * they arrive, so that a cut or a reload goes on where it stopped. Nothing is believed unchecked: status, kind, length and,
  * where the hub names one, the SHA-256; and two parts are joined only where something vouches that they are of one file.
  */
-import { LabError, throwIfAborted } from './errors';
+import { LabError, throwIfAborted, toLabError } from './errors';
 import { Patience, Retry, asFailure, fileName, statusError, wait } from './failures';
 import { sha256Of } from './sha256';
 import { Sink, type SinkOptions } from './sink';
@@ -47,7 +47,13 @@ const PAUSE_MS = 800;
 export async function fetchFile(url: string, options: FetchOptions = {}): Promise<Fetched> {
   const { signal, store } = options;
   throwIfAborted(signal);
-  let stored = store ? await store.open(url) : null;
+  let stored: StoredFile | null = null;
+  try {
+    stored = store ? await store.open(url) : null;
+  } catch (error) {
+    if (toLabError(error).code !== 'storage-full') throw error;
+    options.onStoreFull?.();
+  }
   try {
     if (stored?.complete) {
       const bytes = stored.read();
@@ -80,7 +86,7 @@ export async function fetchFile(url: string, options: FetchOptions = {}): Promis
     }
     const bytes = sink.result();
     const sha256 = await check(url, bytes, sink.digest(), options, stored);
-    await stored?.finish(sha256);
+    if (stored && !(await stored.finish(sha256))) options.onStoreFull?.();
     return { url, bytes, sha256, fromStore: false };
   } finally {
     stored?.close();

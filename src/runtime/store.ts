@@ -20,13 +20,17 @@ export interface StoredFile {
   readInto(target: Uint8Array<ArrayBuffer>, at: number): void;
   /** False when the disk is full. */
   append(chunk: Uint8Array<ArrayBuffer>): boolean;
-  finish(sha256: string | null): Promise<void>;
+  /** False when its description could not be written: then it is not kept. */
+  finish(sha256: string | null): Promise<boolean>;
   clear(): Promise<void>;
   close(): void;
 }
 
 export interface FileStore {
-  /** null when the file cannot be kept (no store, or another tab is writing it): the caller then works in memory. */
+  /**
+   * null when the file cannot be kept (another tab is writing it): the caller then works in memory.
+   * @throws LabError 'storage-full' when there is not even room for its entry
+   */
   open(url: string): Promise<StoredFile | null>;
   /** A complete file, to be read in pieces and closed; null when it is not here, not complete, or being written. */
   view(url: string): Promise<Readable | null>;
@@ -57,29 +61,37 @@ interface Meta {
 export async function openStore(): Promise<FileStore | null> {
   try {
     const root = await navigator.storage.getDirectory();
-    const folder = await root.getDirectoryHandle(FOLDER, { create: true });
-    return new OpfsStore(folder);
+    // A full disk refuses the folder now and may have room for it later; any other refusal is for good.
+    await folderIn(root).catch((error: unknown) => {
+      if (!isFull(error)) throw error;
+    });
+    return new OpfsStore(root);
   } catch {
     return null;
   }
 }
 
+const folderIn = (root: FileSystemDirectoryHandle): Promise<FileSystemDirectoryHandle> => root.getDirectoryHandle(FOLDER, { create: true });
+const isFull = (error: unknown): boolean => error instanceof DOMException && error.name === 'QuotaExceededError';
+
 class OpfsStore implements FileStore {
-  constructor(private readonly folder: FileSystemDirectoryHandle) {}
+  constructor(private readonly root: FileSystemDirectoryHandle) {}
 
   async open(url: string): Promise<StoredFile | null> {
     const key = await keyOf(url);
     let access: FileSystemSyncAccessHandle | null = null;
     try {
-      const meta = await this.readMeta(`${key}.json`);
-      const handle = await this.folder.getFileHandle(`${key}.bin`, { create: true });
+      const folder = await folderIn(this.root);
+      const meta = await readMeta(folder, `${key}.json`);
+      const handle = await folder.getFileHandle(`${key}.bin`, { create: true });
       access = await handle.createSyncAccessHandle();
-      const file = new OpfsFile(url, access, meta, (m) => this.writeMeta(`${key}.json`, m));
+      const file = new OpfsFile(url, access, meta, (m) => writeMeta(folder, `${key}.json`, m));
       // Data without a description, or a complete file of the wrong length, is what a crash left behind.
       if ((!meta && access.getSize() > 0) || (meta?.complete && access.getSize() !== meta.bytes)) await file.clear();
       return file;
-    } catch {
+    } catch (error) {
       access?.close();
+      if (isFull(error)) throw toLabError(error, 'storage-full', 'store');
       return null;
     }
   }
@@ -87,9 +99,10 @@ class OpfsStore implements FileStore {
   async view(url: string): Promise<Readable | null> {
     try {
       const key = await keyOf(url);
-      const meta = await this.readMeta(`${key}.json`);
+      const folder = await folderIn(this.root);
+      const meta = await readMeta(folder, `${key}.json`);
       if (!meta?.complete) return null;
-      const handle = (await this.folder.getFileHandle(`${key}.bin`)) as SharedFileHandle;
+      const handle = (await folder.getFileHandle(`${key}.bin`)) as SharedFileHandle;
       const access = await handle.createSyncAccessHandle({ mode: 'read-only' });
       const length = access.getSize();
       if (length === meta.bytes) return { length, readAt: (into, at) => void access.read(into, { at }), close: () => access.close() };
@@ -102,11 +115,13 @@ class OpfsStore implements FileStore {
 
   async list(): Promise<StoredFileInfo[]> {
     const files: StoredFileInfo[] = [];
-    for await (const [name, handle] of this.folder.entries()) {
+    const folder = await this.folder();
+    if (!folder) return files;
+    for await (const [name, handle] of folder.entries()) {
       if (!name.endsWith('.json') || handle.kind !== 'file') continue;
-      const meta = await this.readMeta(name);
+      const meta = await readMeta(folder, name);
       if (!meta) continue;
-      const data = await this.folder.getFileHandle(name.replace(/json$/, 'bin')).catch(() => null);
+      const data = await folder.getFileHandle(name.replace(/json$/, 'bin')).catch(() => null);
       const bytes = data ? (await data.getFile()).size : 0;
       files.push({ url: meta.url, bytes, complete: meta.complete, time: meta.time });
     }
@@ -114,49 +129,62 @@ class OpfsStore implements FileStore {
   }
 
   async delete(url: string): Promise<boolean> {
-    return this.remove(await keyOf(url));
+    const folder = await this.folder();
+    return folder ? remove(folder, await keyOf(url)) : true;
   }
 
   async clear(): Promise<number> {
     const keys = new Set<string>();
-    for await (const name of this.folder.keys()) keys.add(name.replace(/\.(json|bin)$/, ''));
+    const folder = await this.folder();
+    if (!folder) return 0;
+    for await (const name of folder.keys()) keys.add(name.replace(/\.(json|bin)$/, ''));
     let stayed = 0;
-    for (const key of keys) if (!(await this.remove(key))) stayed++;
+    for (const key of keys) if (!(await remove(folder, key))) stayed++;
     return stayed;
   }
 
-  /** The data first: while they are locked by a download, their description must stay. */
-  private async remove(key: string): Promise<boolean> {
-    for (const name of [`${key}.bin`, `${key}.json`])
-      try {
-        await this.folder.removeEntry(name);
-      } catch (error) {
-        const cause = error instanceof DOMException ? error.name : '';
-        if (cause === 'NoModificationAllowedError') return false;
-        if (cause !== 'NotFoundError') throw toLabError(error, 'internal', 'delete');
-      }
-    return true;
-  }
-
-  private async readMeta(name: string): Promise<Meta | null> {
+  /** null while a full disk has no room for the folder: then nothing is kept. */
+  private async folder(): Promise<FileSystemDirectoryHandle | null> {
     try {
-      const handle = await this.folder.getFileHandle(name);
-      return JSON.parse(await (await handle.getFile()).text()) as Meta;
-    } catch {
-      return null;
+      return await folderIn(this.root);
+    } catch (error) {
+      if (isFull(error)) return null;
+      throw toLabError(error, 'internal', 'store');
     }
   }
+}
 
-  private async writeMeta(name: string, meta: Meta): Promise<void> {
-    const handle = await this.folder.getFileHandle(name, { create: true });
-    const access = await handle.createSyncAccessHandle();
+/** The data first: while they are locked by a download, their description must stay. */
+async function remove(folder: FileSystemDirectoryHandle, key: string): Promise<boolean> {
+  for (const name of [`${key}.bin`, `${key}.json`])
     try {
-      access.truncate(0);
-      access.write(new TextEncoder().encode(JSON.stringify(meta)), { at: 0 });
-      access.flush();
-    } finally {
-      access.close();
+      await folder.removeEntry(name);
+    } catch (error) {
+      const cause = error instanceof DOMException ? error.name : '';
+      if (cause === 'NoModificationAllowedError') return false;
+      if (cause !== 'NotFoundError') throw toLabError(error, 'internal', 'delete');
     }
+  return true;
+}
+
+async function readMeta(folder: FileSystemDirectoryHandle, name: string): Promise<Meta | null> {
+  try {
+    const handle = await folder.getFileHandle(name);
+    return JSON.parse(await (await handle.getFile()).text()) as Meta;
+  } catch {
+    return null;
+  }
+}
+
+async function writeMeta(folder: FileSystemDirectoryHandle, name: string, meta: Meta): Promise<void> {
+  const handle = await folder.getFileHandle(name, { create: true });
+  const access = await handle.createSyncAccessHandle();
+  try {
+    access.truncate(0);
+    access.write(new TextEncoder().encode(JSON.stringify(meta)), { at: 0 });
+    access.flush();
+  } finally {
+    access.close();
   }
 }
 
@@ -211,14 +239,17 @@ class OpfsFile implements StoredFile {
   }
   private pending: Promise<void> = Promise.resolve();
 
-  async finish(sha256: string | null): Promise<void> {
+  async finish(sha256: string | null): Promise<boolean> {
     try {
       await this.pending;
       this.access.flush();
-      this.meta = this.describe(true, sha256);
-      await this.write(this.meta);
+      const meta = this.describe(true, sha256);
+      await this.write(meta);
+      this.meta = meta;
+      return true;
     } catch {
       // A description that cannot be written costs a download next time, nothing now.
+      return false;
     }
   }
 

@@ -73,9 +73,10 @@ class Kept implements StoredFile {
     this.bytes = Uint8Array.from([...this.bytes, ...chunk]);
     return true;
   }
-  async finish(hash: string | null): Promise<void> {
+  async finish(hash: string | null): Promise<boolean> {
     this.complete = true;
     this.sha256 = hash;
+    return true;
   }
   async clear(): Promise<void> {
     this.bytes = new Uint8Array();
