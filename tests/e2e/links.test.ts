@@ -217,6 +217,40 @@ test('a recording that a link or the reader names stays, however slow another on
   await slow.close();
 });
 
+/** Clicks in the very moment in which the page says something, quicker than any hand. */
+const clickAt = (page: Page, said: string, button: string): Promise<void> =>
+  page.evaluate(
+    ({ said, button }) =>
+      new Promise<void>((done) => {
+        const look = (): boolean => {
+          const found = document.querySelector(said) && [...document.querySelectorAll<HTMLElement>('button')].find((b) => b.textContent === button);
+          if (found) found.click();
+          return !!found;
+        };
+        const seen = new MutationObserver(() => look() && (seen.disconnect(), done()));
+        seen.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+        if (look()) seen.disconnect(), done();
+      }),
+    { said, button },
+  );
+
+test('a quick hand: what is opened before the address has followed has its place, and what is looked at while a link runs stays', async () => {
+  const first = await visit(browser, served.url, { metered: true });
+  await clickAt(first.page, 'svg.chart-trajectory [data-language=de]', 'English passage, Arabic question');
+  await hashSays(first.page, 'rec=arabic-question');
+  await first.page.goBack();
+  await drawn(first.page, 'de');
+  expect(hash(first.page)).toBe('');
+  await first.close();
+
+  const { page, close } = await visit(browser, `${served.url}#/probe?v=1&set=world&item=held-out-facts-011-1&c=en&q=ar&l=3&tab=phases`);
+  await clickAt(page, 'svg.chart-trajectory [data-language=ar]', 'Layer curves');
+  await drawn(page, 'en');
+  await hashSays(page, 'tab=curves', 'l=3');
+  expect(await tab(page)).toBe('Layer curves');
+  await close();
+});
+
 test('a record saved as a file opens as the same view, without a model', async () => {
   const { page, close } = await visit(browser, served.url);
   await ready(page);

@@ -48,7 +48,7 @@ export class Entry {
     const state = { shown };
     const plain = this.#says === '';
     // the page's own address, which says nothing, stands for what it begins with
-    const own = plain && records.showing !== null;
+    const own = plain && records.atStart;
     // a plane that comes late changes nothing of what the plain address stands for
     const same = address === this.#says || (location.hash === '' && this.#says !== null && bare(address) === bare(this.#says));
     if ((own || same) && this.#of !== shown) history.replaceState(state, '');

@@ -56,6 +56,11 @@ class Records {
     return this.opened !== null && run.shown?.main === this.opened ? this.#id : null;
   }
 
+  /** Whether what the page begins with is on show. */
+  get atStart(): boolean {
+    return this.showing !== null && this.showing === this.shelf[0]?.id;
+  }
+
   /** The first shipped recording, where nothing else is on show or on its way. */
   async start(taking: Taking): Promise<void> {
     const turn = this.#turn;

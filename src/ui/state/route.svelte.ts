@@ -22,7 +22,7 @@ import { prompt } from './prompt.svelte';
 import { records } from './records.svelte';
 import { run } from './run.svelte';
 import { apply } from './seen';
-import { view } from './view.svelte';
+import { view, viewState } from './view.svelte';
 
 /** Why a link was not followed to its end; null: it was. */
 type Fault = Trouble | null;
@@ -186,6 +186,7 @@ class Route {
       }
     }
     if (!link.ask) return this.#beside(link, false, stale);
+    const before = viewState();
     const [ref] = link.models;
     const at = model.loaded;
     if (view.device === 'webgpu' && model.capabilities?.webgpu === false) {
@@ -201,7 +202,7 @@ class Route {
     await run.go(false);
     if (stale()) return null;
     if (!run.answer) return run.trouble ?? fault('cancelled', 'The run was stopped.');
-    apply(link.view);
+    apply(link.view, before);
     const failed = await this.#beside(link, false, stale);
     if (!stale() && model.loaded?.card.bundled) choice.again();
     return failed;
