@@ -97,4 +97,19 @@ describe('on the way to a worker', () => {
     expect(mixed.arrays.filter((a) => typeof a !== 'number')).toHaveLength(2);
     expect(open(mixed)).toEqual(fitPlane(other));
   });
+  it('states that were taken off and come back are not sent again; after many others they are', () => {
+    const [parcel, open] = [parceller(), unparceller()];
+    const whole = request();
+    const send = (r: typeof whole): number => {
+      const sent = structuredClone(parcel(r));
+      expect(open(sent)).toEqual(fitPlane(r));
+      return sent.arrays.filter((a) => typeof a !== 'number').length;
+    };
+    send(whole);
+    expect(send({ ...whole, centroids: null, paths: whole.paths.slice(1) })).toBe(0);
+    expect(send(whole)).toBe(0);
+    send({ ...whole, centroids: null, paths: Array.from({ length: 60 }, (_, k) => path(20 + k)) });
+    send({ ...whole, centroids: null, paths: [path(100)] });
+    expect(send({ ...whole, guests: [] })).toBe(5);
+  });
 });

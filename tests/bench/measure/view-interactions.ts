@@ -1,78 +1,87 @@
 /** What a reader does with the pictures, and when it is done. */
-import type { Page } from 'playwright-core';
+import type { JSHandle, Page } from 'playwright-core';
 
-export interface Interaction {
+export type Interaction = {
   what: string;
-  act: (i: number) => Promise<void>;
   /** Done once before all of them. */
   first?: () => Promise<void>;
   /** Done each time before it, and not counted. */
   before?: (i: number) => Promise<void>;
   /** Told, not judged: no hand is waiting for it, or only one that is quicker than the page. */
   told?: true;
-}
+} & (
+  | { /** By the reader's own keys or pointer. */ input: (i: number) => Promise<void> }
+  | { /** By a click: what clicks is made ready on the page beforehand, so that nothing but the click is counted. */ click: (i: number) => Promise<JSHandle<() => void>> }
+);
 
-/**
- * Until so many frames, or moments in which the page leaves time over, follow each other with nothing drawn anew in between, no picture late
- * and none still moving. It is told of changes and does not ask: to ask in each frame would be counted too.
- */
-const settled = (page: Page, by: 'frame' | 'idle', turns: number, after: number): Promise<void> =>
+/** Whether a picture is late or still moving. */
+export const unsettled = (page: Page): Promise<boolean> => page.evaluate(() => [...document.querySelectorAll('[data-moving], .plot[aria-busy=true]')].some((el) => el.checkVisibility()));
+
+/** Until so many frames, or moments in which the page leaves time over, follow each other with no picture late and none still moving. */
+const settled = (page: Page, by: 'frame' | 'idle', turns: number): Promise<void> =>
   page.evaluate(
-    async ({ by, turns, after }) => {
-      const unsettled = (): boolean => [...document.querySelectorAll('[data-moving], .plot[aria-busy=true]')].some((el) => el.checkVisibility());
-      const changes = { subtree: true, childList: true, attributes: true, attributeFilter: ['d', 'class', 'aria-busy', 'data-moving'] };
-      if (after) await new Promise((done) => setTimeout(done, after));
-      await new Promise<void>((done) => {
-        if (!unsettled()) return done();
-        const seen = new MutationObserver(() => {
-          if (unsettled()) return;
-          seen.disconnect();
-          done();
-        });
-        seen.observe(document.body, changes);
-      });
-      await new Promise<void>((done) => {
+    ({ by, turns }) =>
+      new Promise<void>((done) => {
         let quiet = 0;
-        const seen = new MutationObserver(() => (quiet = 0));
-        seen.observe(document.body, changes);
         const next = (): unknown => (by === 'frame' ? requestAnimationFrame(turn) : requestIdleCallback(turn));
         const turn = (): void => {
-          if (++quiet < turns) return void next();
-          seen.disconnect();
-          done();
+          const busy = [...document.querySelectorAll('[data-moving], .plot[aria-busy=true]')].some((el) => el.checkVisibility());
+          quiet = busy ? 0 : quiet + 1;
+          if (quiet < turns) next();
+          else done();
         };
         next();
-      });
-    },
-    { by, turns, after },
+      }),
+    { by, turns },
   );
-export const rest = (page: Page, after = 0): Promise<void> => settled(page, 'frame', 3, after);
-const idle = (page: Page): Promise<void> => settled(page, 'idle', 4, 0);
+export const rest = (page: Page): Promise<void> => settled(page, 'frame', 3);
+const idle = (page: Page): Promise<void> => settled(page, 'idle', 4);
 
-const openTab = (page: Page, name: string): Promise<void> => page.evaluate((name) => [...document.querySelectorAll<HTMLElement>('[role=tab]')].find((t) => t.textContent === name)?.click(), name);
-const choose = (page: Page, option: string, value: string): Promise<void> =>
-  page.evaluate(
+const tab = (page: Page, name: string): Promise<JSHandle<() => void>> =>
+  page.evaluateHandle((name) => {
+    const found = [...document.querySelectorAll<HTMLElement>('[role=tab]')].find((t) => t.textContent === name);
+    if (!found) throw new Error(`no tab is called ${name}`);
+    return () => found.click();
+  }, name);
+const openTab = async (page: Page, name: string): Promise<void> => (await tab(page, name)).evaluate((open) => open());
+const button = (page: Page, name: string): Promise<JSHandle<() => void>> =>
+  page.evaluateHandle((name) => {
+    const found = [...document.querySelectorAll<HTMLElement>('button, label')].find((b) => (b.ariaLabel ?? b.textContent)?.trim() === name && b.checkVisibility());
+    if (!found) throw new Error(`nothing is called ${name}`);
+    return () => found.click();
+  }, name);
+const choice = (page: Page, option: string, value: string): Promise<JSHandle<() => void>> =>
+  page.evaluateHandle(
     ({ option, value }) => {
       const select = [...document.querySelectorAll('select')].find((s) => s.querySelector(`option[value=${option}]`) && s.checkVisibility());
       if (!select) throw new Error(`nothing offers ${option}`);
-      select.value = value;
-      select.dispatchEvent(new Event('change', { bubbles: true }));
+      return () => {
+        select.value = value;
+        select.dispatchEvent(new Event('change', { bubbles: true }));
+      };
     },
     { option, value },
   );
-async function hover(page: Page, selector: string, i: number): Promise<void> {
-  const box = await page.locator(selector).first().boundingBox();
-  if (!box) throw new Error(`${selector} is not on show`);
-  await page.mouse.move(box.x + Math.min(box.width, 1300) * (0.1 + 0.8 * ((i * 0.37) % 1)), Math.max(box.y, 0) + Math.min(box.height, 400) * (0.1 + 0.8 * ((i * 0.61) % 1)));
+/** The pointer goes over a picture, from one place to another far from it. */
+function hover(page: Page, selector: string, first?: () => Promise<void>): { first: () => Promise<void>; input: (i: number) => Promise<void> } {
+  let box = { x: 0, y: 0, width: 0, height: 0 };
+  return {
+    first: async () => {
+      await first?.();
+      const found = await page.locator(selector).first().boundingBox();
+      if (!found) throw new Error(`${selector} is not on show`);
+      box = found;
+    },
+    input: (i) => page.mouse.move(box.x + Math.min(box.width, 1300) * (0.1 + 0.8 * ((i * 0.37) % 1)), Math.max(box.y, 0) + Math.min(box.height, 400) * (0.1 + 0.8 * ((i * 0.61) % 1))),
+  };
 }
 
 /** The planes of the paths, each fitted anew by a worker. */
-export const projections = (page: Page): Interaction[] => [{ what: 'another projection (fitted in a worker)', act: (i) => choose(page, 'layer-pca', ['layer-pca', 'plane', 'joint-pca'][i % 3]) }];
+export const projections = (page: Page): Interaction[] => [{ what: 'another projection (fitted in a worker)', click: (i) => choice(page, 'layer-pca', ['layer-pca', 'plane', 'joint-pca'][i % 3]) }];
 
 export function explorations(page: Page): Interaction[] {
   const picture = page.getByRole('figure', { name: /languages on their way/ });
   const press = (key: string): Promise<void> => page.keyboard.press(key);
-  const click = (name: string): Promise<void> => page.evaluate((name) => [...document.querySelectorAll<HTMLElement>('button, label')].find((b) => (b.ariaLabel ?? b.textContent)?.trim() === name)?.click(), name);
   const take = async (): Promise<void> => {
     await page.evaluate(() => scrollTo(0, 0));
     await picture.getByRole('group', { name: /^Picture/ }).focus();
@@ -87,22 +96,22 @@ export function explorations(page: Page): Interaction[] {
     await idle(page);
   };
   return [
-    { what: 'nothing at all (what measuring itself costs)', act: async () => undefined },
-    { what: 'layer slider, one step', first: () => page.getByRole('slider', { name: /^Layer/ }).focus(), act: (i) => press(i % 37 < 18 ? 'ArrowLeft' : 'ArrowRight') },
-    { what: 'hover over the paths', act: (i) => hover(page, 'svg.chart-trajectory', i) },
-    { what: 'hover over the lens', act: (i) => hover(page, 'svg.chart-lens-column', i) },
+    { what: 'nothing at all (what measuring itself costs)', input: async () => undefined },
+    { what: 'layer slider, one step', first: () => page.getByRole('slider', { name: /^Layer/ }).focus(), input: (i) => press(i % 37 < 18 ? 'ArrowLeft' : 'ArrowRight') },
+    { what: 'hover over the paths', ...hover(page, 'svg.chart-trajectory') },
+    { what: 'hover over the lens', ...hover(page, 'svg.chart-lens-column') },
     ...projections(page),
-    { what: 'zoom, a step', first: take, act: (i) => press(i % 2 ? '-' : '+') },
-    { what: 'zoom, five steps running', first: take, act: (i) => ['+', '+', '+', '+', '+'].reduce((before, key) => before.then(() => press(i % 2 ? '-' : key)), Promise.resolve()), told: true },
-    { what: 'pan, a step', first: () => take().then(() => press('+')), act: (i) => press(i % 2 ? 'Alt+ArrowLeft' : 'Alt+ArrowRight') },
-    { what: 'all of it again', before: async () => (await press('+'), await rest(page)), act: () => click('Show all of it') },
-    { what: 'a range of layers, one more', first: take, act: (i) => press(i % 12 < 6 ? 'Shift+ArrowLeft' : 'Shift+ArrowRight') },
-    { what: 'a language chosen', first: () => press('Escape').then(take), before: async () => (await press('ArrowDown'), await rest(page)), act: () => press('Enter') },
-    { what: 'mirrored', first: () => press('Escape'), act: () => click('Mirror left and right') },
-    { what: 'a group of paths shown or not', act: () => click('answer span') },
-    { what: 'groups apart', act: () => click('apart') },
-    { what: 'hover over the lens grid', first: lens, act: (i) => hover(page, 'svg.chart-lens-grid', i) },
-    { what: 'shade of the lens grid', act: (i) => choose(page, 'entropy', ['entropy', 'top'][i % 2]) },
+    { what: 'zoom, a step', first: take, input: (i) => press(i % 2 ? '-' : '+') },
+    { what: 'zoom, five steps running', first: take, input: (i) => ['+', '+', '+', '+', '+'].reduce((before, key) => before.then(() => press(i % 2 ? '-' : key)), Promise.resolve()), told: true },
+    { what: 'pan, a step', first: () => take().then(() => press('+')), input: (i) => press(i % 2 ? 'Alt+ArrowLeft' : 'Alt+ArrowRight') },
+    { what: 'all of it again', before: async () => (await press('+'), await rest(page)), click: () => button(page, 'Show all of it') },
+    { what: 'a range of layers, one more', first: take, input: (i) => press(i % 12 < 6 ? 'Shift+ArrowLeft' : 'Shift+ArrowRight') },
+    { what: 'a language chosen', first: () => press('Escape').then(take), before: async () => (await press('ArrowDown'), await rest(page)), input: () => press('Enter') },
+    { what: 'mirrored', first: () => press('Escape'), click: () => button(page, 'Mirror left and right') },
+    { what: 'a group of paths shown or not', click: () => button(page, 'answer span') },
+    { what: 'groups apart', click: () => button(page, 'apart') },
+    { what: 'hover over the lens grid', ...hover(page, 'svg.chart-lens-grid', lens) },
+    { what: 'shade of the lens grid', click: (i) => choice(page, 'entropy', ['entropy', 'top'][i % 2]) },
   ];
 }
 
@@ -110,11 +119,11 @@ export function explorations(page: Page): Interaction[] {
 export function tabs(page: Page, open: () => Promise<void>): Interaction[] {
   const toTabs = (): Promise<void> => page.evaluate(() => document.querySelector('[role=tablist]')?.scrollIntoView());
   return [
-    { what: 'three views drawn ahead, while nothing else is asked', before: open, act: () => idle(page), told: true },
+    { what: 'three views drawn ahead, while nothing else is asked', before: open, input: () => idle(page), told: true },
     ...['Layer curves', 'Prompt', 'Logit lens'].flatMap((name): Interaction[] => [
-      { what: `tab: ${name}, for the first time`, before: () => open().then(() => idle(page)).then(toTabs).then(() => rest(page)), act: () => openTab(page, name) },
-      { what: `tab: ${name}, at once after the record`, before: () => open().then(toTabs).then(() => rest(page)), act: () => openTab(page, name), told: true },
-      { what: `tab: ${name}, and back`, before: toTabs, act: (i) => openTab(page, i % 2 ? 'Two phases' : name) },
+      { what: `tab: ${name}, for the first time`, before: () => open().then(() => idle(page)).then(toTabs).then(() => rest(page)), click: () => tab(page, name) },
+      { what: `tab: ${name}, at once after the record`, before: () => open().then(toTabs).then(() => rest(page)), click: () => tab(page, name), told: true },
+      { what: `tab: ${name}, and back`, before: toTabs, click: (i) => tab(page, i % 2 ? 'Two phases' : name) },
     ]),
   ];
 }
