@@ -26,50 +26,57 @@ export interface PlacedLabel {
   box: Box;
 }
 
-const hit = (a: Box, b: Box): number => {
-  const w = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
-  const hgt = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
-  return w > 0 && hgt > 0 ? w * hgt : 0;
-};
+/** Where a label may stand: across by the gap, down by the gap and by the text's size, and which end is at the anchor. In order of liking. */
+const PLACES: readonly (readonly [acrossGap: number, downGap: number, downSize: number, anchor: PlacedLabel['anchor']])[] = [
+  [1, 0, 0.35, 'start'],
+  [-1, 0, 0.35, 'end'],
+  [0, -1, 0, 'middle'],
+  [0, 1, 0.8, 'middle'],
+  [0.8, -0.8, 0, 'start'],
+  [0.8, 0.8, 0.7, 'start'],
+  [-0.8, -0.8, 0, 'end'],
+  [-0.8, 0.8, 0.7, 'end'],
+  [0, -1, -1.2, 'middle'],
+  [0, 1, 2, 'middle'],
+  [2.2, -1, -0.6, 'start'],
+  [-2.2, -1, -0.6, 'end'],
+];
+/** Right beside the anchor. */
+const NEAR = 4;
+
+/** Area that a box of these measures shares with another. */
+function shared(x: number, y: number, w: number, h: number, b: Box): number {
+  const across = Math.min(x + w, b.x + b.w) - Math.max(x, b.x);
+  const down = Math.min(y + h, b.y + b.h) - Math.max(y, b.y);
+  return across > 0 && down > 0 ? across * down : 0;
+}
 
 /** Places labels in the order given; `taken` grows by what is placed. Baselines are at `y`. */
 export function placeLabels(requests: LabelRequest[], bounds: Box, taken: Box[]): (PlacedLabel | null)[] {
   return requests.map((r) => {
     const w = textWidth(r.text, r.size);
     const hgt = r.size * 1.1;
-    const g = r.gap;
-    const candidates: [number, number, PlacedLabel['anchor']][] = [
-      [g, r.size * 0.35, 'start'],
-      [-g, r.size * 0.35, 'end'],
-      [0, -g, 'middle'],
-      [0, g + r.size * 0.8, 'middle'],
-      [g * 0.8, -g * 0.8, 'start'],
-      [g * 0.8, g * 0.8 + r.size * 0.7, 'start'],
-      [-g * 0.8, -g * 0.8, 'end'],
-      [-g * 0.8, g * 0.8 + r.size * 0.7, 'end'],
-      [0, -g - r.size * 1.2, 'middle'],
-      [0, g + r.size * 2, 'middle'],
-      [g * 2.2, -g - r.size * 0.6, 'start'],
-      [-g * 2.2, -g - r.size * 0.6, 'end'],
-    ];
-    let best: PlacedLabel | null = null;
+    let best = -1;
     let bestCost = Infinity;
-    for (const [dx, dy, anchor] of r.near ? candidates.slice(0, 4) : candidates) {
-      const x = r.x + dx;
-      const y = r.y + dy;
-      const left = anchor === 'start' ? x : anchor === 'end' ? x - w : x - w / 2;
-      const box: Box = { x: left, y: y - r.size * 0.85, w, h: hgt };
-      const out = w * hgt - hit(box, bounds);
+    // tried for every label at every zoom: nothing is made but numbers
+    for (let k = 0; k < (r.near ? NEAR : PLACES.length) && bestCost > 0; k++) {
+      const left = leftOf(r, k, w);
+      const top = baseline(r, k) - r.size * 0.85;
+      const out = w * hgt - shared(left, top, w, hgt, bounds);
       let cost = out > 0.5 ? 1e6 + out : 0;
-      for (const t of taken) cost += hit(box, t);
-      if (cost < bestCost) {
-        bestCost = cost;
-        best = { x, y, anchor, box };
-      }
-      if (cost === 0) break;
+      for (let i = 0; i < taken.length && cost < bestCost; i++) cost += shared(left, top, w, hgt, taken[i]);
+      if (cost < bestCost) [best, bestCost] = [k, cost];
     }
-    if (best === null || (bestCost > 0 && !r.must)) return null;
-    taken.push(best.box);
-    return best;
+    if (best < 0 || (bestCost > 0 && !r.must)) return null;
+    const y = baseline(r, best);
+    const box: Box = { x: leftOf(r, best, w), y: y - r.size * 0.85, w, h: hgt };
+    taken.push(box);
+    return { x: r.x + PLACES[best][0] * r.gap, y, anchor: PLACES[best][3], box };
   });
+}
+
+const baseline = (r: LabelRequest, k: number): number => r.y + (PLACES[k][1] * r.gap + PLACES[k][2] * r.size);
+function leftOf(r: LabelRequest, k: number, w: number): number {
+  const x = r.x + PLACES[k][0] * r.gap;
+  return PLACES[k][3] === 'start' ? x : PLACES[k][3] === 'end' ? x - w : x - w / 2;
 }

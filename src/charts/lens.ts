@@ -169,6 +169,16 @@ export interface LensGridData {
   shade?: 'top' | 'followed' | 'entropy';
 }
 
+/** The words of a grid, which are the same however it is shaded. */
+const drawnWords = new WeakMap<LensCell[], { key: string; node: SvgNode }>();
+function kept(of: LensCell[], key: string, draw: () => SvgNode): SvgNode {
+  const before = drawnWords.get(of);
+  if (before?.key === key) return before.node;
+  const node = draw();
+  drawnWords.set(of, { key, node });
+  return node;
+}
+
 /** Steps of a cell's shade. */
 const SHADES = 20;
 
@@ -192,27 +202,28 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
   const value = (c: LensCell): number => (shade === 'entropy' ? c.entropy / maxEntropy : shade === 'followed' ? (c.followed[follow]?.p ?? 0) : (c.top[0]?.p ?? 0));
   const sel = options.selection ?? {};
   const box = `h${num(col - 1)}v${num(row - 1)}h${num(1 - col)}z`;
-  // the cells of one shade are one path, and what all words share stands at their row: a grid has a thousand of each
+  // the cells of one shade are one path, and what all words share stands at their row: a grid has thousands of each
   const shades: string[] = Array.from({ length: 2 * SHADES + 2 }, () => '');
   const middle = (i: number): number => top + (i + 0.5) * row + 4;
-  const rows = layers.map((layer, i): SvgNode => {
-    const words: SvgNode[] = [];
-    data.positions.forEach((p, j) => {
+  const hit = (c: LensCell): boolean => c.followed[follow]?.rank === 0;
+  const filled = layers.flatMap((layer, i) =>
+    data.positions.flatMap((p, j) => {
       const c = at.get(layer * 1e6 + p.position);
-      if (!c) return;
-      const hit = c.followed[follow]?.rank === 0;
-      const x = left + j * col;
-      shades[Math.round(clamp01(value(c)) * SHADES) + (hit ? SHADES + 1 : 0)] += `M${num(x + 0.5)},${num(top + i * row + 0.5)}${box}`;
-      words.push(h('text', { x: x + col / 2, y: middle(i), 'font-weight': hit ? 700 : null }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)));
-    });
-    return h('g', { class: 'row', 'data-layer': layer }, words);
+      return c ? [{ c, i, j }] : [];
+    }),
+  );
+  for (const { c, i, j } of filled) shades[Math.round(clamp01(value(c)) * SHADES) + (hit(c) ? SHADES + 1 : 0)] += `M${num(left + j * col + 0.5)},${num(top + i * row + 0.5)}${box}`;
+  const words = kept(data.cells, [theme.ink, width, height, follow, ...data.positions.map((p) => p.position)].join(), () => {
+    const rows = layers.map((): SvgNode[] => []);
+    for (const { c, i, j } of filled) rows[i].push(h('text', { x: left + (j + 0.5) * col, y: middle(i), 'font-weight': hit(c) ? 700 : null }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)));
+    return h('g', { class: 'readings sheet', 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.ink }, rows.map((texts, i) => h('g', { class: 'row', 'data-layer': layers[i] }, texts)));
   });
   const span = { x: left, width: col * data.positions.length };
   const outline = { fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 };
   /** All that lights up: the names of rows and columns, and their outlines. */
   const over = h(
     'g',
-    { class: 'over', 'font-size': SIZE.small, fill: theme.muted, 'aria-hidden': 'true' },
+    { class: 'over sheet', 'font-size': SIZE.small, fill: theme.muted, 'aria-hidden': 'true' },
     layers.map((layer, i) => [
       h('text', { class: lit('tick', layer === sel.layer), 'data-layer': layer, x: left - 8, y: middle(i), 'text-anchor': 'end' }, String(layer)),
       h('rect', { class: lit('band outline', layer === sel.layer), 'data-layer': layer, ...span, y: top + i * row, height: row, ...outline }),
@@ -242,7 +253,7 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
       h('g', { class: 'shades' }, shades.map((d, k) => h('path', { class: 'cells', d, fill: k > SHADES ? theme.accent : theme.positive, 'fill-opacity': 0.05 + (0.4 * (k % (SHADES + 1))) / SHADES }))),
       // over the cells of a layer that lies outside a range
       h('g', { class: 'curtains' }, layers.map((layer, i) => h('rect', { class: 'curtain', 'data-layer': layer, ...span, y: top + i * row, height: row, fill: theme.background }))),
-      h('g', { class: 'readings', 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.ink }, rows),
+      words,
       over,
     ),
     width,

@@ -187,7 +187,8 @@ export const languageColour = (theme: Theme, language: string): string => (isLan
 /**
  * The style rules behind the class names, included once by the page and inside every exported SVG.
  * Selection is a matter of classes only (`is-lit`, `is-dim`), so lighting a layer everywhere touches no geometry. What is not lit yet
- * is not displayed: an opacity of nought would still be laid out, painted and blended in every frame.
+ * is not displayed: an opacity of nought would still be laid out, painted and blended in every frame. What is dimmed one by one is so in
+ * its strokes and fills: each see-through element would be a layer of its own to blend.
  */
 export const CHART_CSS = `
 .chart text { font-variant-numeric: tabular-nums; }
@@ -197,6 +198,9 @@ export const CHART_CSS = `
 .chart .path.is-lit .line { stroke-width: 2.6px; stroke-opacity: 1; }
 .chart .name.is-lit { font-weight: 700; }
 .chart .row-text.is-lit, .chart .tick.is-lit { font-weight: 700; fill: ${cssTheme.ink}; }
-.chart .is-dim, .chart .is-out { opacity: 0.18; }
+.chart .is-dim { fill-opacity: 0.18; stroke-opacity: 0.18; }
+.chart .is-context .is-dim { fill-opacity: 0.08; stroke-opacity: 0.08; }
+.chart .path.is-lit .line.is-dim { stroke-opacity: 0.18; }
+.chart .is-out { opacity: 0.18; }
 .chart .curtain.is-out { opacity: 0.82; }
 `.trim();

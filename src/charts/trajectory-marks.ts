@@ -68,13 +68,19 @@ export const nameOf = (p: TrajectoryPath): string => {
   return `${who}, ${what}${p.slot ? ` (${p.slot})` : ''}`;
 };
 
+/** A path is the same however it is zoomed, and whichever of its layers stand out. */
+const described = new WeakMap<TrajectoryPath, string>();
 function describe(p: TrajectoryPath): string {
+  const known = described.get(p);
+  if (known !== undefined) return known;
   let length = 0;
   for (let i = 1; i < p.x.length; i++) {
     const step = Math.hypot(p.x[i] - p.x[i - 1], p.y[i] - p.y[i - 1]);
     if (Number.isFinite(step)) length += step;
   }
-  return `${nameOf(p)}: layers ${p.layers[0]} to ${p.layers[p.layers.length - 1]}, path length ${short(length)}`;
+  const said = `${nameOf(p)}: layers ${p.layers[0]} to ${p.layers[p.layers.length - 1]}, path length ${short(length)}`;
+  described.set(p, said);
+  return said;
 }
 
 /** The whole line, faint where a range is chosen, and then the part inside it. */

@@ -92,8 +92,9 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   const { plot } = place;
   const zoom = options.zoom ? placeZoom(options.zoom, place, frameOf) : WHOLE;
   const [unit, midX, midY] = [place.unit * zoom.k, place.x * zoom.k + zoom.x, place.y * zoom.k + zoom.y];
-  const sx = (v: number): number => midX + (v - middle(domain.x)) * unit;
-  const sy = (v: number): number => midY - (v - middle(domain.y)) * unit;
+  const [centreX, centreY] = [middle(domain.x), middle(domain.y)];
+  const sx = (v: number): number => midX + (v - centreX) * unit;
+  const sy = (v: number): number => midY - (v - centreY) * unit;
 
   const groups = [...new Set(data.paths.map((p) => p.group))];
   const languages = new Set(data.paths.map((p) => p.language));
@@ -140,8 +141,8 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     const bottom = plot.y + plot.h + 4;
     /** Round values where the points stand: in the middle of the plot, as it is zoomed. */
     const values = (at: number, reach: number, mid: number, value: number, count: number): number[] => ticks(value + (at - reach - mid) / unit, value + (at + reach - mid) / unit, count);
-    const wideX = values(place.x, place.reach.x, midX, middle(domain.x), Math.max(3, Math.round(plot.w / 140)));
-    const wideY = values(-place.y, place.reach.y, -midY, middle(domain.y), Math.max(3, Math.round(plot.h / 120)));
+    const wideX = values(place.x, place.reach.x, midX, centreX, Math.max(3, Math.round(plot.w / 140)));
+    const wideY = values(-place.y, place.reach.y, -midY, centreY, Math.max(3, Math.round(plot.h / 120)));
     const word = (a: TrajectoryAxis): string => a.name + (a.explained === null ? '' : ` · ${percent(a.explained)} of variance`);
     return h(
       'g',
@@ -163,7 +164,10 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   const [xs, ys] = [new Float64Array(size), new Float64Array(size)];
   const [owner, step] = [new Uint16Array(size), new Uint16Array(size)];
   order.reduce((k, d, o) => {
-    for (let i = 0; i < d.px.length; i++) [xs[k + i], ys[k + i], owner[k + i], step[k + i]] = [d.px[i], d.py[i], o, i];
+    xs.set(d.px, k);
+    ys.set(d.py, k);
+    owner.fill(o, k, k + d.px.length);
+    for (let i = 0; i < d.px.length; i++) step[k + i] = i;
     return k + d.px.length;
   }, 0);
   const layerOf = (k: number): number => order[owner[k]].path.layers[step[k]];

@@ -54,6 +54,11 @@ export function turnPlane(plane: Plane, signs: string): Plane {
   return { basis: { ...basis, axes }, id: plane.id, signs, points };
 }
 
+/** Whether two requests have the same plane and the same points in it. */
+export function sameRequest(a: PlaneRequest, b: PlaneRequest): boolean {
+  return a.held === b.held && sameFit({ ...a, held: null }, b) && a.guests.length === b.guests.length && a.guests.every(({ states }, i) => states === b.guests[i].states);
+}
+
 function sameFit(a: PlaneRequest, b: PlaneRequest): boolean {
   const states = ({ paths, centroids }: PlaneRequest): unknown[] => [...paths, ...(centroids ? [centroids.question, centroids.answer] : [])].map((p) => p.states);
   const [x, y] = [states(a), states(b)];

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lightTheme, literal } from '../../src/charts';
 import { makeLink } from '../../src/share/link';
 import { launch, serve, visit, type Served } from '../harness';
-import { ask, axe, linkOf, openRecord, overflow, questionIn, ready, savedRecord, still } from './steps';
+import { ask, axe, chooseLayer, linkOf, openRecord, overflow, questionIn, ready, savedRecord, still } from './steps';
 
 let served: Served;
 let browser: Browser;
@@ -135,6 +135,13 @@ test('a language, a layer and a token are chosen in any picture, by click and by
   await page.locator('svg.chart-lens-grid:visible text[data-token]').nth(4).waitFor({ timeout: 60_000 });
   const last = page.locator('svg.chart-lens-grid:visible text[data-token]').last();
   const token = Number(await last.getAttribute('data-token'));
+  // the grid is wider than its place: the pointer is told of what is scrolled to as well
+  await page.setViewportSize({ width: 900, height: 900 });
+  await last.scrollIntoViewIfNeeded();
+  const head = (await last.boundingBox())!;
+  await page.mouse.move(head.x + head.width / 2, head.y + 30);
+  await page.locator('#panel .tip').filter({ hasText: 'layer 8 reads' }).waitFor();
+  await page.setViewportSize({ width: 1440, height: 900 });
   await page.locator('.host').filter({ has: page.locator('svg.chart-lens-grid') }).focus();
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('ArrowLeft');
@@ -321,7 +328,7 @@ test('what a picture gives away is what it shows, whatever was done to it: SVG, 
   await figure.getByLabel('answer span').check();
   await figure.getByRole('button', { name: 'Zoom in' }).click();
   await equal(figure);
-  await figure.getByLabel('From layer', { exact: true }).selectOption('2');
+  await chooseLayer(figure.getByLabel('From layer', { exact: true }), '2');
   await equal(figure);
   await figure.getByLabel('Projection').selectOption('layer-pca');
   await figure.getByRole('button', { name: 'Mirror top and bottom' }).click();

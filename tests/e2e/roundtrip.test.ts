@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabClient } from '../../src/lab-client';
 import { launch, serve, visit, type Served, type Visit } from '../harness';
-import { ask, linkOf as link, openRecord as open, questionIn, ready, savedRecord } from './steps';
+import { ask, chooseLayer, linkOf as link, openRecord as open, questionIn, ready, savedRecord } from './steps';
 
 let served: Served;
 let plain: Browser;
@@ -40,8 +40,8 @@ async function rich(page: Page): Promise<void> {
   // what was far left is far right: the points and their mirror images lie about one line
   const sums = mirrored.map((x, i) => x + before[i]);
   expect(Math.max(...sums) - Math.min(...sums)).toBeLessThan(0.1);
-  await page.getByLabel('From layer').first().selectOption('2');
-  await page.getByLabel('To layer').first().selectOption('6');
+  await chooseLayer(page.getByLabel('From layer').first(), '2');
+  await chooseLayer(page.getByLabel('To layer').first(), '6');
   await page.getByRole('button', { name: 'Zoom in' }).first().click();
   await page.getByRole('slider', { name: /^Layer/ }).fill('4');
   await page.getByRole('tab', { name: 'Compare models' }).click();

@@ -47,6 +47,12 @@ export async function openRecord(page: Page, buffer: Buffer): Promise<void> {
   await page.waitForFunction(() => document.querySelector('.pair svg.chart') && !document.querySelector('.pair .plot[aria-busy=true]'));
 }
 
+/** Types an end of the layers that stand out. */
+export async function chooseLayer(field: Locator, layer: string): Promise<void> {
+  await field.fill(layer);
+  await field.press('Enter');
+}
+
 export const questionIn = (page: Page): Locator => page.getByRole('combobox', { name: 'Question in' });
 
 /** What axe finds wrong, one line each. */

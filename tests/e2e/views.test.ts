@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseCsv } from '../../src/share/csv';
 import { launch, serve, visit, type Served } from '../harness';
-import { ask, axe, overflow, questionIn, ready } from './steps';
+import { ask, axe, chooseLayer, overflow, questionIn, ready } from './steps';
 
 let served: Served;
 let browser: Browser;
@@ -98,10 +98,14 @@ test('a range of layers: by keyboard, by list and by lasso; the others step back
   await page.keyboard.press('Escape');
   expect(await dim('trajectory')).toEqual([]);
 
-  // the lists, and a facts’ walk: Down tells of the next path at the lit layer
-  await figure.getByLabel('To layer', { exact: true }).selectOption('4');
-  await figure.getByLabel('From layer', { exact: true }).selectOption('2');
+  // the fields, and a facts’ walk: Down tells of the next path at the lit layer
+  await chooseLayer(figure.getByLabel('To layer', { exact: true }), '4');
+  await chooseLayer(figure.getByLabel('From layer', { exact: true }), '2');
   expect(await dim('trajectory')).toEqual([0, 6]);
+  // a layer that the model does not have is its last
+  await chooseLayer(figure.getByLabel('To layer', { exact: true }), '99');
+  expect(await figure.getByLabel('To layer', { exact: true }).inputValue()).toBe('8');
+  expect(await dim('trajectory')).toEqual([0]);
   await figure.getByRole('button', { name: 'all', exact: true }).click();
   await picture.focus();
   await page.keyboard.press('Home');

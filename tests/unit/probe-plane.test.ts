@@ -1,6 +1,6 @@
 /** A plane fitted, turned, taken over: what lets two readers see the same picture. */
 import { describe, expect, it } from 'vitest';
-import { fitPlane, fitter, lacks, planeDistance, turnPlane, type PlaneRequest } from '../../src/probe/plane';
+import { fitPlane, fitter, lacks, planeDistance, sameRequest, turnPlane, type PlaneRequest } from '../../src/probe/plane';
 import { parceller, unparceller } from '../../src/probe/plane-wire';
 import { jointPca } from '../../src/probe/projection';
 
@@ -79,6 +79,16 @@ describe('the distance of two runs in a plane', () => {
     expect(planeDistance(basis, [path(0)], [{ states: new Float32Array(DIM) }])).toBeNull();
     expect(planeDistance(basis, [{ states: new Float32Array(7 * DIM) }], [{ states: new Float32Array(7 * DIM) }])).toBeNull();
   });
+});
+
+it('two requests are the same where plane and points are', () => {
+  const one = request();
+  const { paths, guests, centroids } = one;
+  expect(sameRequest(one, { ...one, paths: [...paths], guests: [...guests], centroids: centroids && { ...centroids } })).toBe(true);
+  const others: Partial<PlaneRequest>[] = [{ kind: 'plane' }, { paths: paths.slice(1) }, { paths: [...paths].reverse() }, { guests: [] }, { guests: [path(3)] }, { centroids: null }, { held: jointPca(paths, DIM) }];
+  for (const other of others) expect(sameRequest(one, { ...one, ...other })).toBe(false);
+  const held = { ...one, held: jointPca(paths, DIM) };
+  expect(sameRequest(held, { ...held })).toBe(true);
 });
 
 describe('on the way to a worker', () => {

@@ -6,17 +6,17 @@
 import { attribute, clean, renderToString, type SvgNode } from '../../charts/svg';
 
 /**
- * What lights up above all else (`over`, the last of the tree) is an element of its own on the page, laid over the picture: to light a
- * row of a thousand words, none of them is painted again.
+ * What is marked as a sheet, and what follows it, is an element of its own on the page, laid over the one before: to light a row of a
+ * thousand words or to shade what is behind them, none of them is painted again.
  */
 function sheets(svg: SvgNode): SvgNode[] {
-  const last = svg.children[svg.children.length - 1];
-  if (typeof last !== 'object' || last.attrs.class !== 'over') return [svg];
   const { role: _role, 'aria-label': _label, ...attrs } = svg.attrs;
-  return [
-    { ...svg, children: svg.children.slice(0, -1) },
-    { ...svg, attrs: { ...attrs, 'aria-hidden': 'true' }, children: [last] },
-  ];
+  const out: SvgNode[] = [{ ...svg, children: [] }];
+  for (const child of svg.children) {
+    if (typeof child === 'object' && /\bsheet\b/.test(String(child.attrs.class))) out.push({ ...svg, attrs: { ...attrs, 'aria-hidden': 'true' }, children: [] });
+    out[out.length - 1].children.push(child);
+  }
+  return out;
 }
 
 export class Drawing {
@@ -60,19 +60,35 @@ function patch(el: Element, was: SvgNode, now: SvgNode): void {
   else el.innerHTML = now.children.map(renderToString).join('');
 }
 
-/** Elements in their order; where words stand among them, all is written anew. */
+/** What says for what an element stands. */
+const STANDS_FOR = ['class', 'data-language', 'data-group', 'data-token', 'data-slot'];
+const sameMark = (a: SvgNode, b: SvgNode): boolean => a.tag === b.tag && STANDS_FOR.every((key) => a.attrs[key] === b.attrs[key]);
+
+/** Elements in their order, those that come and go where they do; where words stand among them, all is written anew. */
 function children(el: Element, was: SvgNode['children'], now: SvgNode['children']): void {
   const elements = (all: SvgNode['children']): all is SvgNode[] => all.every((c) => typeof c === 'object');
   if (!elements(was) || !elements(now)) {
     el.innerHTML = now.map(renderToString).join('');
     return;
   }
-  for (let i = was.length - 1; i >= now.length; i--) el.children[i].remove();
   let child = el.firstElementChild;
-  for (let i = 0; i < Math.min(was.length, now.length); i++) {
+  let fresh = '';
+  const insert = (): void => {
+    if (fresh && child) child.insertAdjacentHTML('beforebegin', fresh);
+    else if (fresh) el.insertAdjacentHTML('beforeend', fresh);
+    fresh = '';
+  };
+  for (let i = 0, j = 0; i < was.length || j < now.length; ) {
+    const [left, due] = [was.length - i, now.length - j];
+    if (left < due && !(left > 0 && sameMark(was[i], now[j]))) {
+      fresh += renderToString(now[j++]);
+      continue;
+    }
+    insert();
     const next = child?.nextElementSibling ?? null;
-    if (child) patch(child, was[i], now[i]);
+    if (left > due && !(due > 0 && sameMark(was[i], now[j]))) child?.remove(), i++;
+    else if (child) patch(child, was[i++], now[j++]);
     child = next;
   }
-  if (now.length > was.length) el.insertAdjacentHTML('beforeend', now.slice(was.length).map(renderToString).join(''));
+  insert();
 }

@@ -1,8 +1,8 @@
 /**
  * The plane of one picture: a small one is fitted on the spot, any other by a worker of its own. The latest request counts, and the plane
- * of before stays until its own is there.
+ * of before stays until its own is there. A reader goes back and forth between projections and groups: what was fitted is there at once.
  */
-import { fitter, type Plane, type PlaneRequest } from '../../probe/plane';
+import { fitter, sameRequest, type Plane, type PlaneRequest } from '../../probe/plane';
 import { parceller, type PlaneParcel } from '../../probe/plane-wire';
 
 /** Numbers in the states up to which a fit is made on the spot: two to three milliseconds' work, by whichever kind of plane. */
@@ -19,23 +19,32 @@ export interface Fitted<T> {
   of: T;
 }
 
+/** Planes that are kept, of the runs on show. */
+const KEPT = 8;
+
 export class Fitting<T> {
   #ask: () => Wanted<T> | null;
   #spot = fitter();
-  #late: { wanted: Wanted<T>; now: Fitted<T> } | null = $state.raw(null);
+  /** Shown last. */
+  #before: Fitted<T> | null = null;
+  #kept: { of: PlaneRequest; plane: Plane }[] = $state.raw([]);
   #worker: Promise<(request: PlaneRequest) => Promise<Plane>> | null = null;
 
   #wanted: Wanted<T> | null = $derived.by(() => this.#ask());
   #small: boolean = $derived((this.#wanted?.plane.paths.reduce((n, p) => n + p.states.length, 0) ?? 0) <= SMALL);
+  #known: Plane | null = $derived.by(() => {
+    const wanted = this.#wanted?.plane;
+    return (wanted && this.#kept.find(({ of }) => sameRequest(of, wanted))?.plane) ?? null;
+  });
   /** null: not there yet. */
   now: Fitted<T> | null = $derived.by(() => {
     const wanted = this.#wanted;
     if (!wanted) return null;
-    if (this.#small) return { plane: this.#spot(wanted.plane), of: wanted.of };
-    return this.#late?.now ?? null;
+    const plane = this.#small ? this.#spot(wanted.plane) : this.#known;
+    return plane ? (this.#before = { plane, of: wanted.of }) : this.#before;
   });
   /** What is there is of before. */
-  late: boolean = $derived(this.#wanted !== null && !this.#small && this.#late?.wanted !== this.#wanted);
+  late: boolean = $derived(this.#wanted !== null && !this.#small && this.#known === null);
 
   constructor(ask: () => Wanted<T> | null) {
     this.#ask = ask;
@@ -53,7 +62,9 @@ export class Fitting<T> {
     void this.#worker
       .then((fit) => fit(wanted.plane))
       .then((plane) => {
-        if (wanted === this.#wanted) this.#late = { wanted, now: { plane, of: wanted.of } };
+        const shown = this.#wanted?.plane.paths ?? [];
+        const near = ({ of }: { of: PlaneRequest }): boolean => of.paths.some(({ states }) => shown.some((p) => p.states === states));
+        this.#kept = [{ of: wanted.plane, plane }, ...this.#kept].filter(near).slice(0, KEPT);
       });
   }
 }

@@ -304,7 +304,7 @@ class Route {
   /** Exploring: the address follows, history does not grow. */
   follow(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#write(false), 300);
+    this.#timer = setTimeout(() => this.#write(false), 500);
   }
 
   #write(step: boolean): void {

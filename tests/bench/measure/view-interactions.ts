@@ -7,6 +7,8 @@ export type Interaction = {
   first?: () => Promise<void>;
   /** Done each time before it, and not counted. */
   before?: (i: number) => Promise<void>;
+  /** How long what it sets going is counted, in milliseconds. */
+  watched?: number;
   /** Told, not judged: no hand is waiting for it, or only one that is quicker than the page. */
   told?: true;
 } & (
@@ -23,7 +25,7 @@ const settled = (page: Page, by: 'frame' | 'idle', turns: number): Promise<void>
     ({ by, turns }) =>
       new Promise<void>((done) => {
         let quiet = 0;
-        const next = (): unknown => (by === 'frame' ? requestAnimationFrame(turn) : requestIdleCallback(turn));
+        const next = (): unknown => (by === 'frame' ? requestAnimationFrame(turn) : requestIdleCallback(turn, { timeout: 1000 }));
         const turn = (): void => {
           const busy = [...document.querySelectorAll('[data-moving], .plot[aria-busy=true]')].some((el) => el.checkVisibility());
           quiet = busy ? 0 : quiet + 1;
@@ -62,17 +64,26 @@ const choice = (page: Page, option: string, value: string): Promise<JSHandle<() 
     },
     { option, value },
   );
-/** The pointer goes over a picture, from one place to another far from it. */
+/** The pointer goes over a picture, from one mark to another far from it. */
 function hover(page: Page, selector: string, first?: () => Promise<void>): { first: () => Promise<void>; input: (i: number) => Promise<void> } {
-  let box = { x: 0, y: 0, width: 0, height: 0 };
+  let marks: { x: number; y: number }[] = [];
   return {
     first: async () => {
       await first?.();
-      const found = await page.locator(selector).first().boundingBox();
-      if (!found) throw new Error(`${selector} is not on show`);
-      box = found;
+      const picture = page.locator(selector).first();
+      await picture.evaluate((el) => el.scrollIntoView({ block: 'center' }));
+      const box = await picture.boundingBox();
+      if (!box) throw new Error(`${selector} is not on show`);
+      marks = [];
+      for (let i = 0; i < 60 && marks.length < 12; i++) {
+        const at = { x: box.x + Math.min(box.width, 1300) * (0.05 + 0.9 * ((i * 0.37) % 1)), y: Math.max(box.y, 60) + Math.min(box.height, 780) * (0.05 + 0.9 * ((i * 0.61) % 1)) };
+        await page.mouse.move(at.x, at.y);
+        await rest(page);
+        if (await page.evaluate(() => [...document.querySelectorAll('.plot .tip')].some((tip) => tip.checkVisibility()))) marks.push(at);
+      }
+      if (marks.length < 6) throw new Error(`the pointer met only ${marks.length} marks of ${selector}`);
     },
-    input: (i) => page.mouse.move(box.x + Math.min(box.width, 1300) * (0.1 + 0.8 * ((i * 0.37) % 1)), Math.max(box.y, 0) + Math.min(box.height, 400) * (0.1 + 0.8 * ((i * 0.61) % 1))),
+    input: (i) => page.mouse.move(marks[i % marks.length].x, marks[i % marks.length].y),
   };
 }
 
@@ -110,6 +121,7 @@ export function explorations(page: Page): Interaction[] {
     { what: 'mirrored', first: () => press('Escape'), click: () => button(page, 'Mirror left and right') },
     { what: 'a group of paths shown or not', click: () => button(page, 'answer span') },
     { what: 'groups apart', click: () => button(page, 'apart') },
+    { what: 'the address, which follows when the hand has rested', first: () => page.getByRole('slider', { name: /^Layer/ }).focus(), before: (i) => press(i % 37 < 18 ? 'ArrowLeft' : 'ArrowRight'), input: async () => undefined, watched: 700 },
     { what: 'hover over the lens grid', ...hover(page, 'svg.chart-lens-grid', lens) },
     { what: 'shade of the lens grid', click: (i) => choice(page, 'entropy', ['entropy', 'top'][i % 2]) },
   ];
