@@ -143,7 +143,9 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     const values = (at: number, reach: number, mid: number, value: number, count: number): number[] => ticks(value + (at - reach - mid) / unit, value + (at + reach - mid) / unit, count);
     const wideX = values(place.x, place.reach.x, midX, centreX, Math.max(3, Math.round(plot.w / 140)));
     const wideY = values(-place.y, place.reach.y, -midY, centreY, Math.max(3, Math.round(plot.h / 120)));
-    const word = (a: TrajectoryAxis): string => a.name + (a.explained === null ? '' : ` · ${percent(a.explained)} of variance`);
+    const word = (a: TrajectoryAxis, of = ' of variance'): string => a.name + (a.explained === null ? '' : ` · ${percent(a.explained)}${of}`);
+    // on a phone the picture's buttons stand beside it
+    const up = width < 480 ? word(data.axes[1], '') : word(data.axes[1]);
     return h(
       'g',
       { class: 'axes', 'aria-hidden': 'true', 'font-size': SIZE.small, fill: theme.muted },
@@ -155,7 +157,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
         wideY.map((t) => h('text', { x: plot.x - 4, y: sy(t) - 4, 'text-anchor': 'start' }, short(t))),
       ),
       h('text', { class: 'axis-name', x: plot.x + plot.w, y: height - 6, 'text-anchor': 'end', fill: theme.ink }, `${word(data.axes[0])} →`),
-      h('text', { class: 'axis-name', x: plot.x - 4, y: 12, fill: theme.ink }, `↑ ${word(data.axes[1])}`),
+      h('text', { class: 'axis-name', x: plot.x - 4, y: 12, fill: theme.ink }, `↑ ${up}`),
     );
   }
 

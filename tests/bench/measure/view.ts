@@ -93,7 +93,11 @@ async function measure(browser: Browser, page: Page, part: string, interactions:
     await first?.();
     await browser.startTracing(page, { categories: ['toplevel', 'blink.user_timing', '__metadata', ...COLLECTORS] });
     for (let i = 0; i < repetitions + 2; i++) {
-      await before?.(i);
+      if (before) {
+        await before(i);
+        // so that it is not one of a series with what comes
+        await pause(200);
+      }
       await rest(page);
       await mark(page, i, watched, 'click' in interaction ? await interaction.click(i) : undefined);
       await pause(50);
