@@ -140,7 +140,9 @@ test('a language, a layer and a token are chosen in any picture, by click and by
   await last.scrollIntoViewIfNeeded();
   const head = (await last.boundingBox())!;
   await page.mouse.move(head.x + head.width / 2, head.y + 30);
-  await page.locator('#panel .tip').filter({ hasText: 'layer 8 reads' }).waitFor();
+  const told8 = page.locator('#panel .tip').filter({ hasText: 'layer 8 reads' });
+  await told8.waitFor();
+  expect((await told8.boundingBox())!.x).toBeGreaterThan(head.x - 260);
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.locator('.host').filter({ has: page.locator('svg.chart-lens-grid') }).focus();
   await page.keyboard.press('ArrowRight');
