@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabClient } from '../../src/lab-client';
 import { launch, serve, visit, type Served, type Visit } from '../harness';
-import { ask, chooseLayer, linkOf as link, openRecord as open, questionIn, ready, savedRecord } from './steps';
+import { ask, chooseLayer, linkOf as link, openRecord as open, questionIn, ready, savedRecord, still } from './steps';
 
 let served: Served;
 let plain: Browser;
@@ -46,11 +46,20 @@ async function rich(page: Page): Promise<void> {
   await page.getByRole('slider', { name: /^Layer/ }).fill('4');
   await page.getByRole('tab', { name: 'Compare models' }).click();
   await page.getByRole('combobox', { name: /as model B/ }).selectOption('bundled:passage-base');
-  await page.locator('#panel svg.chart').first().waitFor({ timeout: 120_000 });
+  await compared(page);
+}
+/** Until both models are there. */
+async function compared(page: Page): Promise<void> {
+  await page.getByRole('figure', { name: 'Where they part: A minus B' }).locator('svg.chart').first().waitFor({ timeout: 120_000 });
+  await still(page);
 }
 /** What A minus B shows, in words: of the question alignment too, which needs both models' English question. */
 const parting = async (page: Page): Promise<string> => (await page.getByRole('figure', { name: 'Where they part: A minus B' }).locator('.finding').textContent()) ?? '';
-const both = async (page: Page): Promise<string[]> => [await picture(page), await picture(page, '#panel svg.chart')];
+/** The paths, and the comparison, which stands first in its panel once it is there. */
+async function both(page: Page): Promise<string[]> {
+  await compared(page);
+  return [await picture(page), await picture(page, '#panel svg.chart')];
+}
 
 test('view → link → view, with a second model, a range, a projection and a zoom; the same link comes out again', async () => {
   const first = await visit(plain, served.url);
@@ -64,7 +73,6 @@ test('view → link → view, with a second model, a range, a projection and a z
   const second = await visit(plain, url);
   await second.page.getByText('Your numbers equal those of the link').waitFor({ timeout: 120_000 });
   await english(second.page);
-  await second.page.locator('#panel svg.chart').first().waitFor({ timeout: 120_000 });
   expect(await both(second.page)).toEqual(drawn);
   expect(await link(second.page)).toBe(url);
   expect(second.foreign).toEqual([]);
