@@ -145,7 +145,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     const wideY = values(-place.y, place.reach.y, -midY, centreY, Math.max(3, Math.round(plot.h / 120)));
     const word = (a: TrajectoryAxis, of = ' of variance'): string => a.name + (a.explained === null ? '' : ` · ${percent(a.explained)}${of}`);
     // on a phone the picture's buttons stand beside it
-    const up = width < 480 ? word(data.axes[1], '') : word(data.axes[1]);
+    const up = word(data.axes[1], width < 480 ? '' : undefined);
     return h(
       'g',
       { class: 'axes', 'aria-hidden': 'true', 'font-size': SIZE.small, fill: theme.muted },

@@ -20,7 +20,7 @@ export interface StoredFile {
   readInto(target: Uint8Array<ArrayBuffer>, at: number): void;
   /** False when the disk is full. */
   append(chunk: Uint8Array<ArrayBuffer>): boolean;
-  /** False when its description could not be written: then it is not kept. */
+  /** False when the disk is full for its description: then it is not kept. */
   finish(sha256: string | null): Promise<boolean>;
   clear(): Promise<void>;
   close(): void;
@@ -247,9 +247,9 @@ class OpfsFile implements StoredFile {
       await this.write(meta);
       this.meta = meta;
       return true;
-    } catch {
+    } catch (error) {
       // A description that cannot be written costs a download next time, nothing now.
-      return false;
+      return !isFull(error);
     }
   }
 
