@@ -2,7 +2,7 @@
 export { h, renderToString, renderPretty, type SvgNode, type SvgChild, type SvgAttrs } from './svg';
 export * from './theme';
 export { standalone, literal, SIZE, type Chart, type ChartOptions, type Hit, type Selection, type Table, type Cell, type Zoomable } from './chart';
-export { tokenText, wordText, scriptOf, isRtl, percent, short, textWidth, fit } from './text';
+export { tokenText, wordText, scriptOf, isRtl, isolated, percent, short, textWidth, fit } from './text';
 export { markerPath } from './markers';
 export { trajectory, trajectoryDomain, type TrajectoryAxis, type TrajectoryData, type TrajectoryOptions } from './trajectory';
 export type { TrajectoryPath } from './trajectory-marks';

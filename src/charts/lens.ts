@@ -5,8 +5,8 @@
 import type { LensCell } from '../types';
 import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import { h, num, type SvgNode } from './svg';
-import { fit, percent, scriptOf, short, textWidth, tokenText, wordText } from './text';
-import { cssTheme } from './theme';
+import { fit, isolated, percent, scriptOf, short, textWidth, tokenText, wordText } from './text';
+import { cssTheme, type Theme } from './theme';
 
 export interface LensColumnData {
   /** Readings of one position, any order. */
@@ -95,6 +95,7 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
       h('g', { class: 'head', 'aria-hidden': 'true' }, head(xTop, 'Top reading'), sub(0, 'layer'), followed ? [head(xBar, gold), sub(xBar, `${role} token`), head(xRank, 'Rank', 'end')] : null, script ? sub(xScript, 'script') : null),
       h('line', { x1: 0, x2: width, y1: top - 4, y2: top - 4, stroke: theme.line }),
       rows,
+      curtains(cells.map(({ layer }, i) => ({ layer, y: y(i) - row / 2 })), 0, width, row, theme),
       emergedRule(),
     ),
     width,
@@ -125,6 +126,11 @@ export function lensColumn(data: LensColumnData, options: ChartOptions): Chart {
   }
 }
 
+/** Over the rows of layers outside a range: a row that were itself see-through would be a layer of its own to blend. */
+function curtains(rows: readonly { layer: number; y: number }[], x: number, width: number, height: number, theme: Theme): SvgNode {
+  return h('g', { class: 'curtains', 'aria-hidden': 'true' }, rows.map(({ layer, y }) => h('rect', { class: 'curtain', 'data-layer': layer, x, y, width, height, fill: theme.background })));
+}
+
 const clamp01 = (p: number): number => (Number.isFinite(p) ? Math.min(1, Math.max(0, p)) : 0);
 /** As the page counts: 1 is the top. */
 const rankOf = (c: LensCell, follow: number): number | null => (c.followed[follow] ? c.followed[follow].rank + 1 : null);
@@ -143,20 +149,20 @@ function emergence(cells: LensCell[], follow: number): number | null {
 function rowLabel(c: LensCell, follow: number, role: string): string {
   const t = c.top[0];
   const f = c.followed[follow];
-  const said = t ? `layer ${c.layer} reads “${wordText(t.text)}” (${percent(t.p)})` : `layer ${c.layer}`;
-  return f ? `${said}; ${role} token “${wordText(f.text)}” ${percent(f.p)}, rank ${f.rank + 1}` : said;
+  const said = t ? `layer ${c.layer} reads “${isolated(wordText(t.text))}” (${percent(t.p)})` : `layer ${c.layer}`;
+  return f ? `${said}; ${role} token “${isolated(wordText(f.text))}” ${percent(f.p)}, rank ${f.rank + 1}` : said;
 }
 
 function columnFinding(cells: LensCell[], follow: number, role: string, emerged: number | null): string {
   const deep = cells[0];
   if (!deep) return 'No lens readings.';
   const f = deep.followed[follow];
-  if (!f) return `At the last layer the lens reads “${wordText(deep.top[0]?.text ?? '')}”. No token is followed.`;
-  const word = wordText(f.text);
+  if (!f) return `At the last layer the lens reads “${isolated(wordText(deep.top[0]?.text ?? ''))}”. No token is followed.`;
+  const word = isolated(wordText(f.text));
   if (emerged !== null) return `The ${role} token “${word}” is the top reading from layer ${emerged} to the last; it ends at ${percent(f.p)}.`;
   const best = cells.reduce((a, b) => ((b.followed[follow]?.rank ?? Infinity) < (a.followed[follow]?.rank ?? Infinity) ? b : a));
   const r = best.followed[follow];
-  return `The ${role} token “${word}” ends at rank ${f.rank + 1} (${percent(f.p)})${r && r.rank < f.rank ? `; it stood best at layer ${best.layer}, rank ${r.rank + 1}` : ''}. The last layer reads “${wordText(deep.top[0]?.text ?? '')}”.`;
+  return `The ${role} token “${word}” ends at rank ${f.rank + 1} (${percent(f.p)})${r && r.rank < f.rank ? `; it stood best at layer ${best.layer}, rank ${r.rank + 1}` : ''}. The last layer reads “${isolated(wordText(deep.top[0]?.text ?? ''))}”.`;
 }
 
 export interface LensGridData {
@@ -169,81 +175,111 @@ export interface LensGridData {
   shade?: 'top' | 'followed' | 'entropy';
 }
 
-/** The words of a grid, which are the same however it is shaded. */
-const drawnWords = new WeakMap<LensCell[], { key: string; node: SvgNode }>();
-function kept(of: LensCell[], key: string, draw: () => SvgNode): SvgNode {
-  const before = drawnWords.get(of);
-  if (before?.key === key) return before.node;
-  const node = draw();
-  drawnWords.set(of, { key, node });
-  return node;
-}
-
 /** Steps of a cell's shade. */
 const SHADES = 20;
 
-/** Layers × positions: each cell names its top token, shaded by probability (or by the followed token's, or by entropy). */
-export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
+/** All of a grid but its shades. */
+interface Grid {
+  width: number;
+  height: number;
+  left: number;
+  top: number;
+  col: number;
+  row: number;
+  at(layer: number, position: number): LensCell | undefined;
+  /** Deepest first. */
+  layers: number[];
+  /** Each cell, where its box is drawn, and whether the followed token is on top in it. */
+  filled: { c: LensCell; box: string; hit: boolean }[];
+  maxEntropy: number;
+  finding: string;
+  /** Over the shades: the words, then what covers layers outside a range and all that lights up. */
+  sheets: SvgNode[];
+}
+/** To shade a grid otherwise draws thousands of cells: what is the same is not made again. */
+const grids = new WeakMap<LensCell[], { theme: Theme; key: string; grid: Grid }>();
+function gridOf(data: LensGridData, options: ChartOptions): Grid {
   const theme = options.theme ?? cssTheme;
-  const follow = data.follow ?? 0;
-  const role = data.role ?? 'gold';
-  const shade = data.shade ?? 'top';
-  const at = new Map(data.cells.map((c) => [c.layer * 1e6 + c.position, c]));
-  const layers = [...new Set(data.cells.map((c) => c.layer))].sort((a, b) => b - a);
+  const { layer, token } = options.selection ?? {};
+  const key = JSON.stringify([options.width, options.height, data.follow, data.role, layer, token, data.positions]);
+  const before = grids.get(data.cells);
+  if (before?.key === key && before.theme === theme) return before.grid;
+  const grid = layOut(data, options, theme);
+  grids.set(data.cells, { theme, key, grid });
+  return grid;
+}
+
+function layOut(data: LensGridData, options: ChartOptions, theme: Theme): Grid {
+  const { cells, positions, follow = 0, role = 'gold' } = data;
+  const known = new Map(cells.map((c) => [c.layer * 1e6 + c.position, c]));
+  const at = (layer: number, position: number): LensCell | undefined => known.get(layer * 1e6 + position);
+  const layers = [...new Set(cells.map((c) => c.layer))].sort((a, b) => b - a);
   const left = 30;
   const top = 26;
   const minCol = 46;
   // the chart grows rather than becoming unreadable; the page scrolls it sideways
-  const width = Math.max(options.width, left + data.positions.length * minCol);
-  const col = Math.min(120, (width - left - 2) / Math.max(1, data.positions.length));
+  const width = Math.max(options.width, left + positions.length * minCol);
+  const col = Math.min(120, (width - left - 2) / Math.max(1, positions.length));
   const height = Math.max(options.height ?? 0, top + layers.length * ROW + 6);
   const row = (height - top - 6) / Math.max(1, layers.length);
-  const maxEntropy = Math.max(1e-9, ...data.cells.map((c) => (Number.isFinite(c.entropy) ? c.entropy : 0)));
-  const value = (c: LensCell): number => (shade === 'entropy' ? c.entropy / maxEntropy : shade === 'followed' ? (c.followed[follow]?.p ?? 0) : (c.top[0]?.p ?? 0));
   const sel = options.selection ?? {};
   const box = `h${num(col - 1)}v${num(row - 1)}h${num(1 - col)}z`;
-  // the cells of one shade are one path, and what all words share stands at their row: a grid has thousands of each
-  const shades: string[] = Array.from({ length: 2 * SHADES + 2 }, () => '');
   const middle = (i: number): number => top + (i + 0.5) * row + 4;
-  const hit = (c: LensCell): boolean => c.followed[follow]?.rank === 0;
-  const filled = layers.flatMap((layer, i) =>
-    data.positions.flatMap((p, j) => {
-      const c = at.get(layer * 1e6 + p.position);
-      return c ? [{ c, i, j }] : [];
+  const isHit = (c: LensCell): boolean => c.followed[follow]?.rank === 0;
+  const filled: Grid['filled'] = [];
+  const rows = layers.map((layer, i) =>
+    positions.flatMap((p, j) => {
+      const c = at(layer, p.position);
+      if (!c) return [];
+      const hit = isHit(c);
+      filled.push({ c, hit, box: `M${num(left + j * col + 0.5)},${num(top + i * row + 0.5)}${box}` });
+      return [h('tspan', { x: left + (j + 0.5) * col, 'font-weight': hit ? 700 : null }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small))];
     }),
   );
-  for (const { c, i, j } of filled) shades[Math.round(clamp01(value(c)) * SHADES) + (hit(c) ? SHADES + 1 : 0)] += `M${num(left + j * col + 0.5)},${num(top + i * row + 0.5)}${box}`;
-  const words = kept(data.cells, [theme.ink, width, height, follow, ...data.positions.map((p) => p.position)].join(), () => {
-    const rows = layers.map((): SvgNode[] => []);
-    for (const { c, i, j } of filled) rows[i].push(h('text', { x: left + (j + 0.5) * col, y: middle(i), 'font-weight': hit(c) ? 700 : null }, fit(wordText(c.top[0]?.text ?? ''), col - 6, SIZE.small)));
-    return h('g', { class: 'readings sheet', 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.ink }, rows.map((texts, i) => h('g', { class: 'row', 'data-layer': layers[i] }, texts)));
-  });
-  const span = { x: left, width: col * data.positions.length };
+  // a row is one text: a thousand texts take a browser a third longer to paint. Its words are isolated, whichever way each runs
+  const words = h('g', { class: 'readings sheet', 'text-anchor': 'middle', 'font-size': SIZE.small, fill: theme.ink }, rows.map((parts, i) => h('text', { class: 'row', 'data-layer': layers[i], y: middle(i) }, parts)));
+  const span = { x: left, width: col * positions.length };
   const outline = { fill: 'none', stroke: theme.ink, 'stroke-width': 1.5 };
-  /** All that lights up: the names of rows and columns, and their outlines. */
+  /** What covers rows, the names of rows and columns, and their outlines. */
   const over = h(
     'g',
     { class: 'over sheet', 'font-size': SIZE.small, fill: theme.muted, 'aria-hidden': 'true' },
+    curtains(layers.map((layer, i) => ({ layer, y: top + i * row })), left, col * positions.length, row, theme),
     layers.map((layer, i) => [
       h('text', { class: lit('tick', layer === sel.layer), 'data-layer': layer, x: left - 8, y: middle(i), 'text-anchor': 'end' }, String(layer)),
       h('rect', { class: lit('band outline', layer === sel.layer), 'data-layer': layer, ...span, y: top + i * row, height: row, ...outline }),
     ]),
-    data.positions.map((p, j) => [
+    positions.map((p, j) => [
       h('text', { class: lit('tick', p.position === sel.token), 'data-token': p.position, x: left + j * col + col / 2, y: 16, 'text-anchor': 'middle' }, fit(tokenText(p.text), col - 6, SIZE.small)),
       h('rect', { class: lit('band outline', p.position === sel.token), 'data-token': p.position, x: left + j * col, y: top, width: col, height: row * layers.length, ...outline }),
     ]),
   );
   // in the answer the token stands already: what counts is where it is read before it is said
-  const before = new Set(data.positions.filter((p) => !p.answer).map((p) => p.position));
-  const counted = data.cells.filter((c) => before.size === 0 || before.has(c.position));
-  const topCells = counted.filter((c) => c.followed[follow]?.rank === 0);
-  const first = topCells.length > 0 ? Math.min(...topCells.map((c) => c.layer)) : null;
-  const answer = before.size > 0 && before.size < data.positions.length ? ' before the answer' : '';
-  const n = before.size || data.positions.length;
+  const before = new Set(positions.filter((p) => !p.answer).map((p) => p.position));
+  const counted = cells.filter((c) => before.size === 0 || before.has(c.position));
+  const topCells = counted.filter(isHit);
+  const answer = before.size > 0 && before.size < positions.length ? ' before the answer' : '';
+  const n = before.size || positions.length;
   const where = n === 1 ? `one position${answer}` : `${n} positions${answer}`;
   const finding =
-    options.label ??
-    (first === null ? `The ${role} token is nowhere the top reading over ${layers.length} layers and ${where}.` : `The ${role} token is the top reading in ${topCells.length} of ${counted.length} cells${answer}, first at layer ${first}.`);
+    topCells.length === 0
+      ? `The ${role} token is nowhere the top reading over ${layers.length} layers and ${where}.`
+      : `The ${role} token is the top reading in ${topCells.length} of ${counted.length} cells${answer}, first at layer ${Math.min(...topCells.map((c) => c.layer))}.`;
+  const maxEntropy = cells.reduce((most, c) => (c.entropy > most && c.entropy < Infinity ? c.entropy : most), 1e-9);
+  return { width, height, left, top, col, row, at, layers, filled, maxEntropy, finding, sheets: [words, over] };
+}
+
+/** Layers × positions: each cell names its top token, shaded by probability (or by the followed token's, or by entropy). */
+export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
+  const theme = options.theme ?? cssTheme;
+  const { follow = 0, role = 'gold', shade = 'top' } = data;
+  const grid = gridOf(data, options);
+  const { width, height, left, top, col, row, at, layers, maxEntropy } = grid;
+  const value = (c: LensCell): number => (shade === 'entropy' ? c.entropy / maxEntropy : shade === 'followed' ? (c.followed[follow]?.p ?? 0) : (c.top[0]?.p ?? 0));
+  // the cells of one shade are one path: a grid has thousands
+  const shades: string[] = Array.from({ length: 2 * SHADES + 2 }, () => '');
+  for (const { c, box, hit } of grid.filled) shades[Math.round(clamp01(value(c)) * SHADES) + (hit ? SHADES + 1 : 0)] += box;
+  const finding = options.label ?? grid.finding;
   return {
     svg: frame(
       'lens-grid',
@@ -251,10 +287,7 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
       height,
       finding,
       h('g', { class: 'shades' }, shades.map((d, k) => h('path', { class: 'cells', d, fill: k > SHADES ? theme.accent : theme.positive, 'fill-opacity': 0.05 + (0.4 * (k % (SHADES + 1))) / SHADES }))),
-      // over the cells of a layer that lies outside a range
-      h('g', { class: 'curtains' }, layers.map((layer, i) => h('rect', { class: 'curtain', 'data-layer': layer, ...span, y: top + i * row, height: row, fill: theme.background }))),
-      words,
-      over,
+      grid.sheets,
     ),
     width,
     height,
@@ -265,7 +298,7 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
         columns: ['layer', 'position', 'token', 'top reading', 'p(top)', 'entropy (nats)', 'script', `p(${role})`, `rank(${role}), 1 = top`],
         rows: layers.flatMap((layer) =>
           data.positions.flatMap((p): Cell[][] => {
-            const c = at.get(layer * 1e6 + p.position);
+            const c = at(layer, p.position);
             return c ? [[layer, p.position, p.text, c.top[0]?.text ?? null, c.top[0]?.p ?? null, c.entropy, scriptOf(c.top[0]?.text ?? ''), c.followed[follow]?.p ?? null, rankOf(c, follow)]] : [];
           }),
         ),
@@ -275,12 +308,12 @@ export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
       const j = Math.floor((px - left) / col);
       const i = Math.floor((py - top) / row);
       const p = data.positions[j];
-      const c = p && layers[i] !== undefined ? at.get(layers[i] * 1e6 + p.position) : undefined;
+      const c = p && layers[i] !== undefined ? at(layers[i], p.position) : undefined;
       return c ? hitOf(c, i, j) : null;
     },
     at: (layer) =>
       data.positions.flatMap((p, j) => {
-        const c = at.get(layer * 1e6 + p.position);
+        const c = at(layer, p.position);
         return c ? [hitOf(c, layers.indexOf(layer), j)] : [];
       }),
     rows: true,

@@ -11,7 +11,7 @@ import { layerAxis, layerBands, layerTicks, yAxis } from './axes';
 import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import type { Box } from './labels';
 import { h, linePath, num } from './svg';
-import { fit, short, textWidth, tokenText, wordText } from './text';
+import { fit, isolated, short, textWidth, tokenText, wordText } from './text';
 import { cssTheme, GROUP_NAME } from './theme';
 
 export interface RelevanceData {
@@ -215,7 +215,7 @@ export function relevanceHeatmap(data: RelevanceData, options: ChartOptions): Ch
   function hitOf(l: number, i: number): Hit {
     const t = data.tokens[i];
     const m = data.mrd?.[i];
-    return { layer: l, token: i, group: t.group, x: xOf(i) + col / 2, y: yOf(l) + row / 2, text: `“${tokenText(t.text)}” (${GROUP_NAME[t.group]}), layer ${l}: ${short(data.relevance[l * n + i])}${m === null || m === undefined ? '' : `, MRD ${m}`}` };
+    return { layer: l, token: i, group: t.group, x: xOf(i) + col / 2, y: yOf(l) + row / 2, text: `“${isolated(tokenText(t.text))}” (${GROUP_NAME[t.group]}), layer ${l}: ${short(data.relevance[l * n + i])}${m === null || m === undefined ? '' : `, MRD ${m}`}` };
   }
 }
 
@@ -236,7 +236,7 @@ function heatFinding(data: RelevanceData, rows: number, n: number, bad: number):
   }
   const parts = [...sums].sort((a, b) => b[1] - a[1]).slice(0, 3).map(([g, s]) => `${GROUP_NAME[g]} ${Math.round((s / (all || 1)) * 100)} %`);
   const depths = GROUPS.flatMap((g) => (data.groupMrd?.[g] === null || data.groupMrd?.[g] === undefined ? [] : [`${GROUP_NAME[g]} ${data.groupMrd[g]}`]));
-  return `${n} tokens over layers 0 to ${rows - 1}. Most absolute relevance: ${parts.join(', ')}${bestI >= 0 ? `; largest token “${tokenText(data.tokens[bestI].text)}”` : ''}.${depths.length > 0 ? ` MRD: ${depths.join(', ')}.` : ''}${bad > 0 ? ` ${bad} values are not finite and are hatched.` : ''} Attribution is not causation.`;
+  return `${n} tokens over layers 0 to ${rows - 1}. Most absolute relevance: ${parts.join(', ')}${bestI >= 0 ? `; largest token “${isolated(tokenText(data.tokens[bestI].text))}”` : ''}.${depths.length > 0 ? ` MRD: ${depths.join(', ')}.` : ''}${bad > 0 ? ` ${bad} values are not finite and are hatched.` : ''} Attribution is not causation.`;
 }
 
 export interface ProfileData {

@@ -93,6 +93,9 @@ export function isRtl(text: string): boolean {
   return strong !== null && /[\p{Script=Arabic}\p{Script=Hebrew}]/u.test(strong[0]);
 }
 
+/** Text that stands in a sentence of another direction: the numbers after an Arabic word stay where they belong. */
+export const isolated = (text: string): string => (/[\p{Script=Arabic}\p{Script=Hebrew}]/u.test(text) ? `\u2068${text}\u2069` : text);
+
 /** 41 %; small ones 0.3 %, tiny ones <0.1 %. */
 export function percent(p: number): string {
   if (!Number.isFinite(p)) return '–';

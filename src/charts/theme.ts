@@ -202,5 +202,7 @@ export const CHART_CSS = `
 .chart .is-context .is-dim { fill-opacity: 0.08; stroke-opacity: 0.08; }
 .chart .path.is-lit .line.is-dim { stroke-opacity: 0.18; }
 .chart .is-out { opacity: 0.18; }
-.chart .curtain.is-out { opacity: 0.82; }
+.chart .curtain.is-out { opacity: 1; fill-opacity: 0.82; }
+.chart .tick.is-out, .chart .mark.is-out { opacity: 1; fill-opacity: 0.18; stroke-opacity: 0.18; }
+.chart .readings tspan { unicode-bidi: isolate; }
 `.trim();

@@ -75,7 +75,8 @@ function describe(p: TrajectoryPath): string {
   if (known !== undefined) return known;
   let length = 0;
   for (let i = 1; i < p.x.length; i++) {
-    const step = Math.hypot(p.x[i] - p.x[i - 1], p.y[i] - p.y[i - 1]);
+    const [dx, dy] = [p.x[i] - p.x[i - 1], p.y[i] - p.y[i - 1]];
+    const step = Math.sqrt(dx * dx + dy * dy);
     if (Number.isFinite(step)) length += step;
   }
   const said = `${nameOf(p)}: layers ${p.layers[0]} to ${p.layers[p.layers.length - 1]}, path length ${short(length)}`;

@@ -49,9 +49,16 @@ export function turnPlane(plane: Plane, signs: string): Plane {
   const turn = [0, 1].map((k) => signs[k] !== plane.signs[k]);
   if (!turn[0] && !turn[1]) return plane;
   const { basis } = plane;
-  const axes = basis.axes.map((v, i) => (turn[Math.floor(i / basis.dim) % 2] ? -v : v));
+  let axes: Basis['axes'] | null = null;
+  const turned: Basis = {
+    ...basis,
+    // many numbers, and what is drawn needs the points alone
+    get axes() {
+      return (axes ??= basis.axes.map((v, i) => (turn[Math.floor(i / basis.dim) % 2] ? -v : v)));
+    },
+  };
   const points = plane.points.map(({ x, y }) => ({ x: turn[0] ? x.map((v) => -v) : x, y: turn[1] ? y.map((v) => -v) : y }));
-  return { basis: { ...basis, axes }, id: plane.id, signs, points };
+  return { basis: turned, id: plane.id, signs, points };
 }
 
 /** Whether two requests have the same plane and the same points in it. */

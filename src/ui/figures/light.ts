@@ -9,8 +9,8 @@ const KEYS = ['layer', 'token', 'language'] as const;
 /** No element says so of itself; '' is a language, of text in none that is named. */
 const NONE = 'none';
 
-/** What lies in something dimmed is dimmed with it. */
-const DIMMED = '[data-layer]:not(.band, .reveal, .ring, [data-layer] [data-layer])';
+/** What lies in something dimmed is dimmed with it, and rows are under curtains. */
+const DIMMED = '[data-layer]:not(.band, .reveal, .ring, .row, [data-layer] [data-layer])';
 
 /** The lights of one picture. Only what has changed is looked up and touched: a picture has a thousand elements, a layer of it a few dozen. */
 export class Lights {

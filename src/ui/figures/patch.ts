@@ -19,16 +19,22 @@ function sheets(svg: SvgNode): SvgNode[] {
   return out;
 }
 
+/** A picture of each kind stays where it was drawn, out of sight, until it is shown again: a reader who takes its parts apart puts them together, too. */
 export class Drawing {
-  #was: SvgNode[] = [];
+  #all = new Map<string, { at: HTMLElement; was: SvgNode[] }>();
   constructor(private readonly host: HTMLElement) {}
 
-  show(svg: SvgNode | null): void {
+  /** @returns the element that holds what is on show now */
+  show(svg: SvgNode | null): HTMLElement {
     const now = svg ? sheets(svg) : [];
-    const kind = (all: SvgNode[]): string => all.map((s) => s.attrs.class).join();
-    if (kind(now) !== kind(this.#was)) this.host.innerHTML = now.map(renderToString).join('');
-    else now.forEach((sheet, i) => patch(this.host.children[i], this.#was[i], sheet));
-    this.#was = now;
+    const kind = now.map((s) => s.attrs.class).join();
+    const known = this.#all.get(kind);
+    if (known) now.forEach((sheet, i) => patch(known.at.children[i], known.was[i], sheet));
+    const at = known?.at ?? this.host.appendChild(document.createElement('div'));
+    if (!known) at.innerHTML = now.map(renderToString).join('');
+    this.#all.set(kind, { at, was: now });
+    for (const each of this.#all.values()) each.at.classList.toggle('away', each.at !== at);
+    return at;
   }
 }
 
