@@ -32,11 +32,21 @@ function tokenizersOnly(): Plugin {
   };
 }
 
+/** A browser asks for a page's icon after every change of its address: what stands in the page itself is there. */
+function iconsInPage(): Plugin {
+  const inlined = (file: string): string => `data:image/png;base64,${readFileSync(new URL(file, import.meta.url), 'base64')}`;
+  return {
+    name: 'icons-in-page',
+    apply: 'build',
+    transformIndexHtml: { order: 'pre', handler: (html) => html.replace(/(?<=<link rel="icon" href=")[^"]+/g, inlined) },
+  };
+}
+
 const plugins = (): Plugin[] => [tokenizersOnly()];
 
 export default defineConfig({
   base: './', // the build must work from any sub-path of any static host
-  plugins: [...plugins(), svelte()],
+  plugins: [...plugins(), iconsInPage(), svelte()],
   define: {
     __APP_VERSION__: JSON.stringify(versionOf('package.json')),
     __ORT_VERSION__: JSON.stringify(versionOf('node_modules/onnxruntime-web/package.json')),

@@ -4,7 +4,7 @@
  */
 import type { Language, TokenGroup } from '../types';
 import { lit, SIZE } from './chart';
-import { placeLabels, type Box, type LabelRequest } from './labels';
+import { placeLabels, type Box, type LabelRequest, type PlacedLabel } from './labels';
 import { markerPath, ring } from './markers';
 import { h, num, through, type SvgNode } from './svg';
 import { short } from './text';
@@ -34,6 +34,10 @@ export interface Placed {
   py: Float64Array;
   /** Each point as it stands in a path; '' where it is not finite. */
   spots: string[];
+  /** The path through all of them. */
+  whole: string;
+  /** The shape of each point. */
+  marks: string[];
   colour: string;
   /** Pinned, or where none is: the others are context. */
   strong: boolean;
@@ -41,6 +45,7 @@ export interface Placed {
   first: number;
   last: number;
 }
+/** What all marks go by. */
 export interface Look {
   theme: Theme;
   compact: boolean;
@@ -49,15 +54,14 @@ export interface Look {
   lastLayer: number;
   groups: TokenGroup[];
   languages: number;
-  range: [number, number] | null;
-  selected: number | null;
 }
+export type Range = [number, number] | null;
 
 /** How much of its colour the context keeps. */
 const FAINT = 0.42;
 /** On strokes and fills, not on elements: a see-through element is a layer of its own to blend. */
 const faint = (strong: boolean): Record<string, number | null> => ({ 'fill-opacity': strong ? null : FAINT, 'stroke-opacity': strong ? null : FAINT });
-const inRange = ({ range }: Look, layer: number): boolean => !range || (layer >= range[0] && layer <= range[1]);
+const inRange = (range: Range, layer: number): boolean => !range || (layer >= range[0] && layer <= range[1]);
 const identity = ({ language, group, token, slot }: TrajectoryPath): Record<string, string | number | undefined> => ({ 'data-language': language, 'data-group': group, 'data-token': token, 'data-slot': slot });
 /** Dots grow with depth. */
 const radius = ({ lastLayer, compact }: Look, layer: number, strong: boolean): number => (strong ? 1.6 + 2.6 * (layer / lastLayer) : 1 + 1.2 * (layer / lastLayer)) * (compact ? 0.8 : 1);
@@ -85,23 +89,22 @@ function describe(p: TrajectoryPath): string {
 }
 
 /** The whole line, faint where a range is chosen, and then the part inside it. */
-export function lines(order: Placed[], look: Look): SvgNode[] {
-  return order.map(({ path, spots, colour, strong }) => {
+export function lines(order: Placed[], look: Look, range: Range): SvgNode[] {
+  return order.map(({ path, spots, whole, colour, strong }) => {
     const { dash } = languageStyle(path.language);
     const stroke = { fill: 'none', stroke: colour, 'stroke-opacity': strong ? null : FAINT, 'stroke-width': strong ? 1.8 : 1, 'stroke-dasharray': dash || (path.slot === 'B' ? '1 2' : null), 'stroke-linejoin': 'round', 'stroke-linecap': 'round' };
-    const whole = through(spots);
     return h(
       'g',
       { class: `path ${strong ? 'is-pinned' : 'is-context'}`, ...identity(path), role: 'img', 'aria-label': describe(path) },
       strong ? h('path', { class: 'halo', d: whole, fill: 'none', stroke: look.theme.background, 'stroke-width': 4.5, 'stroke-linejoin': 'round', 'stroke-opacity': 0.85 }) : null,
-      h('path', { class: look.range ? 'line is-dim' : 'line', d: whole, ...stroke }),
-      look.range ? h('path', { class: 'line', d: through(spots.map((s, i) => (inRange(look, path.layers[i]) ? s : ''))), ...stroke }) : null,
+      h('path', { class: range ? 'line is-dim' : 'line', d: whole, ...stroke }),
+      range ? h('path', { class: 'line', d: through(spots.map((s, i) => (inRange(range, path.layers[i]) ? s : ''))), ...stroke }) : null,
     );
   });
 }
 
 /** The shape of each point by layer: open at the start, the language's own at the end, a disc in between. '' where it is not finite. */
-export function shapes({ path, px, py, spots, strong, first, last }: Placed, look: Look, round: (r: number) => string): string[] {
+export function shapes({ path, px, py, spots, strong, first, last }: Omit<Placed, 'marks'>, look: Look, round: (r: number) => string): string[] {
   const { marker } = languageStyle(path.language);
   return spots.map((s, i) => {
     if (s === '') return '';
@@ -122,47 +125,46 @@ export function discs(): (r: number) => string {
   };
 }
 
-/** Dots, and the starts, which are open; of a second run all are open. Pinned paths have their own, the context's of one colour are one. */
-export function dots(order: Placed[], drawn: string[][], look: Look): SvgNode[] {
-  const { theme, range } = look;
-  const sets = new Map<unknown, { first: Placed; all: string; chosen: string; starts: string; begun: string }>();
-  order.forEach((d, k) => {
-    const { path, first } = d;
-    const key = d.strong ? d : `${d.colour} ${path.slot === 'B'}`;
-    const set = sets.get(key) ?? { first: d, all: '', chosen: '', starts: '', begun: '' };
+/** Marks that are one element: a pinned path's own, or the context's of one colour. */
+interface Dots {
+  of: Placed[];
+  all: string;
+  starts: string;
+}
+export function dotsOf(order: Placed[]): Dots[] {
+  const sets = new Map<unknown, Dots>();
+  for (const d of order) {
+    const key = d.strong ? d : `${d.colour} ${d.path.slot === 'B'}`;
+    const set = sets.get(key) ?? { of: [], all: '', starts: '' };
     sets.set(key, set);
-    drawn[k].forEach((mark, i) => {
-      const within = inRange(look, path.layers[i]);
-      if (i === first) {
-        set.starts += mark;
-        if (within) set.begun += mark;
-      } else {
-        set.all += mark;
-        if (within) set.chosen += mark;
-      }
-    });
-  });
-  return [...sets.values()].map(({ first: { path, colour, strong }, all, chosen, starts, begun }) => {
+    set.of.push(d);
+    d.marks.forEach((mark, i) => (i === d.first ? (set.starts += mark) : (set.all += mark)));
+  }
+  return [...sets.values()];
+}
+/** Dots, and the starts, which are open; of a second run all are open. */
+export function dots(sets: Dots[], { theme }: Look, range: Range): SvgNode[] {
+  return sets.map(({ of, all, starts }) => {
+    const { path, colour, strong } = of[0];
     const hollow = path.slot === 'B';
     const paint = { fill: hollow ? theme.background : colour, stroke: hollow ? colour : null, ...faint(strong) };
     const open = { fill: theme.background, stroke: colour, 'stroke-width': 1.3, ...faint(strong) };
     const dim = (name: string): string => (range ? `${name} is-dim` : name);
+    const within = (isStart: boolean): string => of.map((d) => d.marks.filter((_, i) => (i === d.first) === isStart && inRange(range, d.path.layers[i])).join('')).join('');
     return h(
       'g',
       { class: `dots ${strong ? 'is-pinned' : 'is-context'}`, ...(strong ? identity(path) : {}) },
       h('path', { class: dim('dot'), d: all, ...paint }),
       h('path', { class: dim('start'), d: starts, ...open }),
-      range ? [h('path', { class: 'dot', d: chosen, ...paint }), h('path', { class: 'start', d: begun, ...open })] : null,
+      range ? [h('path', { class: 'dot', d: within(false), ...paint }), h('path', { class: 'start', d: within(true), ...open })] : null,
     );
   });
 }
 
 /** The outlines of all points of a layer, in one path. */
-export function outlines(order: Placed[], drawn: string[][], layer: number | null): string {
+export function outlines(order: Placed[], layer: number | null): string {
   let d = '';
-  order.forEach(({ path }, k) => {
-    for (let i = 0; i < path.layers.length; i++) if (path.layers[i] === layer) d += drawn[k][i];
-  });
+  for (const { path, marks } of order) for (let i = 0; i < marks.length; i++) if (path.layers[i] === layer) d += marks[i];
   return d;
 }
 
@@ -172,9 +174,9 @@ interface Label {
   text: string;
 }
 
-/** Ends first (they name the paths), then layer numbers, then the context's ends, each where there is room. */
-export function labels(order: Placed[], strong: Placed[], look: Look, numberEvery?: number): { nodes: SvgNode[]; boxes: { path: TrajectoryPath; box: Box }[] } {
-  const { theme, compact, width, height, lastLayer, groups, languages, selected } = look;
+/** Ends first (they name the paths), then layer numbers, then the context's ends, each where there is room. Only the numbers differ by what is chosen. */
+export function labels(order: Placed[], strong: Placed[], look: Look, numberEvery?: number): { nodes: (range: Range, selected: number | null) => SvgNode[]; boxes: { path: TrajectoryPath; box: Box }[] } {
+  const { theme, compact, width, height, lastLayer, groups, languages } = look;
   const taken: Box[] = [];
   for (const d of strong)
     for (let i = d.first; i <= d.last; i++) {
@@ -183,18 +185,19 @@ export function labels(order: Placed[], strong: Placed[], look: Look, numberEver
     }
   const bounds: Box = { x: 2, y: 2, w: width - 4, h: height - (compact ? 4 : 30) };
   const boxes: { path: TrajectoryPath; box: Box }[] = [];
-  const set = (cls: string, items: Label[], size: number, more: Partial<LabelRequest>, attrs: (e: Label) => Record<string, string | number | null>): SvgNode => {
+  const place = (items: Label[], size: number, more: Partial<LabelRequest>): { e: Label; at: PlacedLabel }[] => {
     const places = placeLabels(items.map(({ d, i, text }) => ({ x: d.px[i], y: d.py[i], gap: 6, text, size, ...more })), bounds, taken);
-    return h(
+    return items.flatMap((e, k) => {
+      const at = places[k];
+      return at ? [{ e, at }] : [];
+    });
+  };
+  const set = (cls: string, size: number, placed: { e: Label; at: PlacedLabel }[], attrs: (e: Label) => Record<string, string | number | null>): SvgNode =>
+    h(
       'g',
       { class: `${cls}s`, 'font-size': size, stroke: theme.background, 'stroke-width': 3, 'stroke-linejoin': 'round', 'paint-order': 'stroke' },
-      items.flatMap((e, k) => {
-        const place = places[k];
-        if (place && cls !== 'tick') boxes.push({ path: e.d.path, box: place.box });
-        return place ? [h('text', { x: place.x, y: place.y, 'text-anchor': place.anchor, 'data-language': e.d.path.language, 'data-group': e.d.path.group, ...attrs(e) }, e.text)] : [];
-      }),
+      placed.map(({ e, at }) => h('text', { x: at.x, y: at.y, 'text-anchor': at.anchor, 'data-language': e.d.path.language, 'data-group': e.d.path.group, ...attrs(e) }, e.text)),
     );
-  };
 
   const ends = strong.length <= (compact ? 4 : 14) ? strong.map((d): Label => ({ d, i: d.last, text: d.path.label ?? endLabel(d.path) })) : [];
   function endLabel(p: TrajectoryPath): string {
@@ -211,11 +214,16 @@ export function labels(order: Placed[], strong: Placed[], look: Look, numberEver
       for (let i = d.first; i < d.last; i++) if (d.path.layers[i] % every === 0) numbers.push({ d, i, text: String(d.path.layers[i]) });
   const context = compact ? [] : order.filter((d) => d.first >= 0 && !d.strong && d.path.group === groups[0]);
 
-  const named = set('name', ends, SIZE.text, { gap: 10, must: strong.length <= 6 }, ({ d }) => ({ class: 'name', 'font-weight': 600, fill: d.colour }));
-  const numbered = set('tick', numbers, SIZE.small, {}, ({ d, i }) => {
-    const layer = d.path.layers[i];
-    return { class: lit(inRange(look, layer) ? 'tick' : 'tick is-dim', layer === selected), 'data-layer': layer, fill: theme.muted };
-  });
-  const others = set('context', context.map((d) => ({ d, i: d.last, text: d.path.language || 'text' })), SIZE.small, { near: true }, () => ({ class: 'name context', fill: theme.muted }));
-  return { nodes: [others, numbered, named], boxes };
+  const endPlaces = place(ends, SIZE.text, { gap: 10, must: strong.length <= 6 });
+  const numberPlaces = place(numbers, SIZE.small, {});
+  const contextPlaces = place(context.map((d) => ({ d, i: d.last, text: d.path.language || 'text' })), SIZE.small, { near: true });
+  for (const { e, at } of [...endPlaces, ...contextPlaces]) boxes.push({ path: e.d.path, box: at.box });
+  const named = set('name', SIZE.text, endPlaces, ({ d }) => ({ class: 'name', 'font-weight': 600, fill: d.colour }));
+  const others = set('context', SIZE.small, contextPlaces, () => ({ class: 'name context', fill: theme.muted }));
+  const numbered = (range: Range, selected: number | null): SvgNode =>
+    set('tick', SIZE.small, numberPlaces, ({ d, i }) => {
+      const layer = d.path.layers[i];
+      return { class: lit(inRange(range, layer) ? 'tick' : 'tick is-dim', layer === selected), 'data-layer': layer, fill: theme.muted };
+    });
+  return { nodes: (range, selected) => [others, numbered(range, selected), named], boxes };
 }

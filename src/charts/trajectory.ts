@@ -5,12 +5,12 @@
  * they hold. Layers are marked by dots that grow with depth, so direction reads without an arrow; the pinned paths are numbered.
  */
 import { ticks } from 'd3-array';
-import { caught, frame, inside, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
+import { caught, frame, inside, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions, type Hit, type Zoomable } from './chart';
 import type { Box } from './labels';
-import { h, num, spot, type SvgNode } from './svg';
+import { h, num, spot, through, type SvgNode } from './svg';
 import { percent, short } from './text';
-import { cssTheme, GROUP_NAME, languageColour, languageStyle } from './theme';
-import { discs, dots, labels, lines, nameOf, outlines, shapes, type Look, type Placed, type TrajectoryPath } from './trajectory-marks';
+import { cssTheme, GROUP_NAME, languageColour, languageStyle, type Theme } from './theme';
+import { discs, dots, dotsOf, labels, lines, nameOf, outlines, shapes, type Look, type Placed, type TrajectoryPath } from './trajectory-marks';
 import { nameZoom, placeZoom, WHOLE, type Frame, type NamedZoom } from './zoom';
 
 export interface TrajectoryData {
@@ -81,9 +81,39 @@ function placeOf(domain: Domain, width: number, height: number, compact: boolean
   return { width, height, x: plot.x + plot.w / 2, y: plot.y + plot.h / 2, unit, plot, reach };
 }
 
-export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Chart {
+/** All of a picture that is the same whichever of its layers stand out. */
+interface Laid {
+  look: Look;
+  plot: Box;
+  zoomable: Zoomable;
+  /** Context first, pinned on top. */
+  order: Placed[];
+  strong: Placed[];
+  dots: ReturnType<typeof dotsOf>;
+  named: ReturnType<typeof labels>;
+  clip: SvgNode;
+  clipId: string;
+  axes: SvgNode | null;
+  /** Every point, in the order of the paths: pinned ones win ties because they come last. */
+  xs: Float64Array;
+  ys: Float64Array;
+  owner: Uint16Array;
+  step: Uint16Array;
+}
+const laid = new WeakMap<TrajectoryData, { theme: Theme; key: string; as: Laid }>();
+function laidOut(data: TrajectoryData, options: TrajectoryOptions): Laid {
   const theme = options.theme ?? cssTheme;
-  const { width, range = null } = options;
+  const { width, height, zoom, domain, compact, colourBy, numberEvery } = options;
+  const key = JSON.stringify([width, height, zoom, domain, compact, colourBy, numberEvery]);
+  const before = laid.get(data);
+  if (before?.key === key && before.theme === theme) return before.as;
+  const as = layOut(data, options, theme);
+  laid.set(data, { theme, key, as });
+  return as;
+}
+
+function layOut(data: TrajectoryData, options: TrajectoryOptions, theme: Theme): Laid {
+  const { width } = options;
   const height = options.height ?? Math.round(Math.min(width, Math.max(320, width * 0.62)));
   const compact = options.compact ?? false;
   const domain = options.domain ?? trajectoryDomain(data.paths);
@@ -97,46 +127,29 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
   const sy = (v: number): number => midY - (v - centreY) * unit;
 
   const groups = [...new Set(data.paths.map((p) => p.group))];
-  const languages = new Set(data.paths.map((p) => p.language));
+  const languages = new Set(data.paths.map((p) => p.language)).size;
   const byGroup = options.colourBy === 'group' || ((options.colourBy ?? 'auto') === 'auto' && groups.length > 1);
   const anyPinned = data.paths.some((p) => p.pinned);
   const lastLayer = Math.max(1, ...data.paths.map((p) => p.layers[p.layers.length - 1] ?? 0));
+  const look: Look = { theme, compact, width, height, lastLayer, groups, languages };
+  const round = discs();
   const placed = data.paths.map((path): Placed => {
     const n = path.layers.length;
     const [px, py] = [new Float64Array(n), new Float64Array(n)];
     const spots: string[] = [];
     for (let i = 0; i < n; i++) spots.push(spot((px[i] = sx(path.x[i])), (py[i] = sy(path.y[i]))));
     const colour = byGroup ? theme.groups[path.group] : languageColour(theme, path.language);
-    return { path, px, py, spots, colour, strong: !anyPinned || path.pinned === true, first: spots.findIndex((s) => s !== ''), last: spots.findLastIndex((s) => s !== '') };
+    const bare = { path, px, py, spots, whole: through(spots), colour, strong: !anyPinned || path.pinned === true, first: spots.findIndex((s) => s !== ''), last: spots.findLastIndex((s) => s !== '') };
+    return { ...bare, marks: shapes(bare, look, round) };
   });
-  // context first, pinned on top
   const order = [...placed].sort((a, b) => Number(a.strong) - Number(b.strong));
   const strong = order.filter((d) => d.strong && d.first >= 0);
 
-  const look: Look = { theme, compact, width, height, lastLayer, groups, languages: languages.size, range, selected: options.selection?.layer ?? null };
-  const round = discs();
-  const drawn = order.map((d) => shapes(d, look, round));
-  const named = labels(order, strong, look, options.numberEvery);
-  const finding = options.label ?? findingOf(data, strong.map((d) => d.path), range);
   // a name may stand out a little where all is in sight
   const air = zoom.k > 1 ? 0 : compact ? 8 : 40;
-  const clip = `clip-${Math.round(width)}-${Math.round(height)}`;
-  const svg = frame(
-    'trajectory',
-    options,
-    height,
-    finding,
-    h('defs', {}, h('clipPath', { id: clip }, h('rect', { x: -air, y: -air, width: width + 2 * air, height: height + 2 * air - (compact || air ? 0 : 30) }))),
-    compact ? null : axes(),
-    // all lines before all dots, so that no path's halo cuts another's marks
-    h('g', { class: 'view', 'clip-path': `url(#${clip})` }, h('g', { class: 'moves' }, h('g', { class: 'lines' }, lines(order, look)), h('g', { class: 'marks', 'aria-hidden': 'true' }, dots(order, drawn, look)), ring(), named.nodes)),
-  );
+  const clipId = `clip-${Math.round(width)}-${Math.round(height)}`;
+  const clip = h('defs', {}, h('clipPath', { id: clipId }, h('rect', { x: -air, y: -air, width: width + 2 * air, height: height + 2 * air - (compact || air ? 0 : 30) })));
 
-  /** Round the marks of the lit layer: one element, whichever layer it is. */
-  function ring(): SvgNode {
-    const { selected } = look;
-    return h('path', { class: lit('ring', selected !== null), 'data-layer': selected, d: outlines(order, drawn, selected), fill: 'none', stroke: theme.ink, 'stroke-width': 2, 'aria-hidden': 'true' });
-  }
   function axes(): SvgNode {
     const bottom = plot.y + plot.h + 4;
     /** Round values where the points stand: in the middle of the plot, as it is zoomed. */
@@ -161,7 +174,6 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     );
   }
 
-  // flat copies for hit testing: pinned paths win ties because they come last
   const size = order.reduce((n, d) => n + d.px.length, 0);
   const [xs, ys] = [new Float64Array(size), new Float64Array(size)];
   const [owner, step] = [new Uint16Array(size), new Uint16Array(size)];
@@ -172,6 +184,29 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     for (let i = 0; i < d.px.length; i++) step[k + i] = i;
     return k + d.px.length;
   }, 0);
+  const zoomable: Zoomable = { width, height, at: zoom, corner: () => [0, 0], name: (z) => nameZoom(z, place, frameOf) };
+  return { look, plot, zoomable, order, strong, dots: dotsOf(order), named: labels(order, strong, look, options.numberEvery), clip, clipId, axes: compact ? null : axes(), xs, ys, owner, step };
+}
+
+export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Chart {
+  const { range = null } = options;
+  const selected = options.selection?.layer ?? null;
+  const { look, zoomable, order, strong, dots: marked, named, clip, clipId, axes, xs, ys, owner, step } = laidOut(data, options);
+  const { width, height, theme } = look;
+  const finding = options.label ?? findingOf(data, strong.map((d) => d.path), range);
+  /** Round the marks of the lit layer: one element, whichever layer it is. */
+  const ring = h('path', { class: lit('ring', selected !== null), 'data-layer': selected, d: outlines(order, selected), fill: 'none', stroke: theme.ink, 'stroke-width': 2, 'aria-hidden': 'true' });
+  const svg = frame(
+    'trajectory',
+    options,
+    height,
+    finding,
+    clip,
+    axes,
+    // all lines before all dots, so that no path's halo cuts another's marks
+    h('g', { class: 'view', 'clip-path': `url(#${clipId})` }, h('g', { class: 'moves' }, h('g', { class: 'lines' }, lines(order, look, range)), h('g', { class: 'marks', 'aria-hidden': 'true' }, dots(marked, look, range)), ring, named.nodes(range, selected))),
+  );
+
   const layerOf = (k: number): number => order[owner[k]].path.layers[step[k]];
   const hitOf = (k: number): Hit => {
     const { path: p } = order[owner[k]];
@@ -182,7 +217,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     svg,
     width,
     height,
-    title: options.title ?? `Path of the ${groups.map((g) => GROUP_NAME[g]).join(', ')} through the layers`,
+    title: options.title ?? `Path of the ${look.groups.map((g) => GROUP_NAME[g]).join(', ')} through the layers`,
     finding,
     // a thousand rows, and seldom looked at
     get table() {
@@ -191,8 +226,8 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
         rows: data.paths.flatMap((p) => Array.from(p.layers, (layer, i): Cell[] => [p.language, p.group, p.slot ?? '', layer, p.x[i], p.y[i]])),
       };
     },
-    rings: (layer) => [outlines(order, drawn, layer)],
-    zoom: { width, height, at: zoom, corner: () => [0, 0], name: (z) => nameZoom(z, place, frameOf) },
+    rings: (layer) => [outlines(order, layer)],
+    zoom: zoomable,
     locate(x, y) {
       const k = nearest(xs, ys, x, y, 24);
       const name = named.boxes.find((b) => inside(b.box, x, y));
@@ -202,7 +237,7 @@ export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Ch
     },
     at(layer) {
       const hits: Hit[] = [];
-      for (let k = size - 1; k >= 0; k--) if (layerOf(k) === layer && Number.isFinite(xs[k] + ys[k])) hits.push(hitOf(k));
+      for (let k = xs.length - 1; k >= 0; k--) if (layerOf(k) === layer && Number.isFinite(xs[k] + ys[k])) hits.push(hitOf(k));
       return hits;
     },
     lasso(x0, y0, x1, y1) {

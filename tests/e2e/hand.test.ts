@@ -316,7 +316,7 @@ test('what a picture gives away is what it shows, whatever was done to it: SVG, 
         ring.setAttribute('d', '');
         ring.removeAttribute('data-layer');
       }
-      return [...copy.querySelectorAll('svg')].map((svg) => svg.innerHTML).join('');
+      return [...copy.querySelectorAll(':not(.away) > svg')].map((svg) => svg.innerHTML).join('');
     });
     const open = file.replace(/<(\w+)([^<>]*)\/>/g, '<$1$2></$1>');
     const at = literal(shown, lightTheme).replace(/\n/g, '&#10;');

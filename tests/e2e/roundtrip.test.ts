@@ -119,7 +119,7 @@ async function views(page: Page): Promise<unknown> {
   await go('Compare models');
   const measure = panel.getByLabel('Measure', { exact: true });
   await measure.waitFor({ timeout: 120_000 });
-  return { curves, lens, compared: await measure.inputValue(), token: await page.locator('svg .path[data-token]').count(), panels: await page.locator('.pair figure').first().locator('svg').getAttribute('class'), apart: await page.getByRole('checkbox', { name: 'apart' }).isChecked() };
+  return { curves, lens, compared: await measure.inputValue(), token: await page.locator('svg .path[data-token]').evaluateAll((all) => all.filter((e) => e.checkVisibility()).length), panels: await page.locator('.pair figure').first().locator('svg:visible').getAttribute('class'), apart: await page.getByRole('checkbox', { name: 'apart' }).isChecked() };
 }
 
 test('all that is chosen in the views goes along, by link and by record: bands, shades, followed and pinned tokens, the chosen token’s path, small multiples, the alignment of an item set', async () => {
