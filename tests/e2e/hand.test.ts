@@ -143,6 +143,16 @@ test('a language, a layer and a token are chosen in any picture, by click and by
   const told8 = page.locator('#panel .tip').filter({ hasText: 'layer 8 reads' });
   await told8.waitFor();
   expect((await told8.boundingBox())!.x).toBeGreaterThan(head.x - 260);
+  // and at the lowest row: what is told is in sight, and what scrolls does not grow by it
+  const place = page.locator('#panel .wide:visible');
+  const size = (): Promise<number[]> => place.evaluate((el) => [el.scrollWidth, el.scrollHeight]);
+  const quiet = await size();
+  const grid = (await page.locator('svg.chart-lens-grid:visible').first().boundingBox())!;
+  await page.mouse.move(head.x + head.width / 2, grid.y + grid.height - 16);
+  const told0 = (await page.locator('#panel .tip').filter({ hasText: 'layer 0 reads' }).boundingBox())!;
+  const sight = (await place.boundingBox())!;
+  expect([told0.x >= sight.x, told0.x + told0.width <= sight.x + sight.width + 1, told0.y + told0.height <= grid.y + grid.height]).toEqual([true, true, true]);
+  expect(await size()).toEqual(quiet);
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.locator('.host').filter({ has: page.locator('svg.chart-lens-grid') }).focus();
   await page.keyboard.press('ArrowRight');

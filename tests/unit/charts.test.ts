@@ -5,6 +5,7 @@ import {
   errorStack,
   fit,
   h,
+  isolated,
   layerCurves,
   leastSquares,
   lensColumn,
@@ -350,6 +351,9 @@ describe('marks', () => {
     expect(tokenText('‹E4 BB› ‹C3›')).toBe('‹E4 BB›␣‹C3›');
     // its hexadecimal letters are nobody's script
     expect(['‹E4 BB›', '‹B7›', '‹E4›鼠', 'EB', ''].map(scriptOf)).toEqual(['bytes', 'bytes', 'Han', 'Latin', '']);
+  });
+  it('leaves the numbers after a word of another direction where they are', () => {
+    expect(['Paris', '巴黎', 'باريس'].map(isolated)).toEqual(['Paris', '巴黎', '\u2068باريس\u2069']);
   });
   it('nothing to draw is a chart too', () => {
     expect(trajectory({ ...pair, paths: [] }, { width: 400 }).finding).toBeTruthy();
