@@ -1,12 +1,11 @@
-/** Ways out of a figure: clipboard, CSV, SVG, PNG. The SVG is a file of its own, with literal colours. */
-import { toCsv, toTsv } from '../../share/csv';
+/** Ways out of a figure that are files: CSV, SVG, PNG. The SVG is a file of its own, with literal colours. */
+import { toCsv } from '../../share/csv';
 import { svgToPng } from '../../share/png';
 import { standalone, type Chart, type Table } from '../../charts/chart';
 import { darkTheme, lightTheme } from '../../charts/theme';
 import { theme } from '../state/theme.svelte';
 import { save } from './save';
 
-export const copyTable = (t: Table): Promise<void> => navigator.clipboard.writeText(toTsv(t));
 // the mark tells spreadsheet programs that the file is UTF-8
 export const saveCsv = (t: Table, name: string): void => save(`${name}.csv`, new Blob(['\ufeff', toCsv(t)], { type: 'text/csv;charset=utf-8' }));
 
