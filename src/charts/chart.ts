@@ -80,6 +80,22 @@ export interface Chart {
   lasso?(x0: number, y0: number, x1: number, y1: number): [number, number] | null;
 }
 
+/**
+ * What of a picture is the same however it is shaded, lit or dimmed is made once, as long as its data and what it goes by are the same.
+ * The last of each data is kept.
+ */
+export function rememberer<Data extends object, Laid>(): (of: Data, theme: Theme, by: unknown[], make: () => Laid) => Laid {
+  const last = new WeakMap<Data, { theme: Theme; key: string; laid: Laid }>();
+  return (of, theme, by, make) => {
+    const key = JSON.stringify(by);
+    const before = last.get(of);
+    if (before?.key === key && before.theme === theme) return before.laid;
+    const laid = make();
+    last.set(of, { theme, key, laid });
+    return laid;
+  };
+}
+
 /** Text sizes in px; nothing is smaller than 11. */
 export const SIZE = { small: 11, text: 12, strong: 13 } as const;
 

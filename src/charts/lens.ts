@@ -3,7 +3,7 @@
  * `lensColumn`: one position, one row per layer, deepest on top. `lensGrid`: layers × positions.
  */
 import type { LensCell } from '../types';
-import { frame, lit, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
+import { frame, lit, rememberer, SIZE, type Cell, type Chart, type ChartOptions, type Hit } from './chart';
 import { h, num, type SvgNode } from './svg';
 import { fit, isolated, percent, scriptOf, short, textWidth, tokenText, wordText } from './text';
 import { cssTheme, type Theme } from './theme';
@@ -196,18 +196,7 @@ interface Grid {
   /** Over the shades: the words, then what covers layers outside a range and all that lights up. */
   sheets: SvgNode[];
 }
-/** To shade a grid otherwise draws thousands of cells: what is the same is not made again. */
-const grids = new WeakMap<LensCell[], { theme: Theme; key: string; grid: Grid }>();
-function gridOf(data: LensGridData, options: ChartOptions): Grid {
-  const theme = options.theme ?? cssTheme;
-  const { layer, token } = options.selection ?? {};
-  const key = JSON.stringify([options.width, options.height, data.follow, data.role, layer, token, data.positions]);
-  const before = grids.get(data.cells);
-  if (before?.key === key && before.theme === theme) return before.grid;
-  const grid = layOut(data, options, theme);
-  grids.set(data.cells, { theme, key, grid });
-  return grid;
-}
+const grids = rememberer<LensCell[], Grid>();
 
 function layOut(data: LensGridData, options: ChartOptions, theme: Theme): Grid {
   const { cells, positions, follow = 0, role = 'gold' } = data;
@@ -273,7 +262,8 @@ function layOut(data: LensGridData, options: ChartOptions, theme: Theme): Grid {
 export function lensGrid(data: LensGridData, options: ChartOptions): Chart {
   const theme = options.theme ?? cssTheme;
   const { follow = 0, role = 'gold', shade = 'top' } = data;
-  const grid = gridOf(data, options);
+  // to shade a grid otherwise draws thousands of cells
+  const grid = grids(data.cells, theme, [options.width, options.height, data.follow, data.role, options.selection, data.positions], () => layOut(data, options, theme));
   const { width, height, left, top, col, row, at, layers, maxEntropy } = grid;
   const value = (c: LensCell): number => (shade === 'entropy' ? c.entropy / maxEntropy : shade === 'followed' ? (c.followed[follow]?.p ?? 0) : (c.top[0]?.p ?? 0));
   // the cells of one shade are one path: a grid has thousands

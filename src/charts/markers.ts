@@ -35,8 +35,8 @@ const OUTLINE: Record<Exclude<Marker, 'circle'>, [number, number][]> = {
   bar: [[-1.35, -0.42], [1.35, -0.42], [1.35, 0.42], [-1.35, 0.42]], // prettier-ignore
 };
 
-/** What goes round from a circle's leftmost point, but for a hair: the same for all circles of one size. */
-export const ring = (r: number): string => `a${num(r)},${num(r)} 0 1,0 0,.01z`;
+/** What goes round from a circle's leftmost point, clockwise (the other way it would lie to the left of it), but for a hair: the same for all circles of one size. */
+export const ring = (r: number): string => `a${num(r)},${num(r)} 0 1,1 0,.01z`;
 
 export function markerPath(marker: Marker, x: number, y: number, r: number): string {
   if (marker === 'circle') return `M${num(x - r)},${num(y)}${ring(r)}`;

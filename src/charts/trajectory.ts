@@ -5,7 +5,7 @@
  * they hold. Layers are marked by dots that grow with depth, so direction reads without an arrow; the pinned paths are numbered.
  */
 import { ticks } from 'd3-array';
-import { caught, frame, inside, lit, nearest, SIZE, type Cell, type Chart, type ChartOptions, type Hit, type Zoomable } from './chart';
+import { caught, frame, inside, lit, nearest, rememberer, SIZE, type Cell, type Chart, type ChartOptions, type Hit, type Zoomable } from './chart';
 import type { Box } from './labels';
 import { h, num, spot, through, type SvgNode } from './svg';
 import { percent, short } from './text';
@@ -84,7 +84,6 @@ function placeOf(domain: Domain, width: number, height: number, compact: boolean
 /** All of a picture that is the same whichever of its layers stand out. */
 interface Laid {
   look: Look;
-  plot: Box;
   zoomable: Zoomable;
   /** Context first, pinned on top. */
   order: Placed[];
@@ -100,17 +99,7 @@ interface Laid {
   owner: Uint16Array;
   step: Uint16Array;
 }
-const laid = new WeakMap<TrajectoryData, { theme: Theme; key: string; as: Laid }>();
-function laidOut(data: TrajectoryData, options: TrajectoryOptions): Laid {
-  const theme = options.theme ?? cssTheme;
-  const { width, height, zoom, domain, compact, colourBy, numberEvery } = options;
-  const key = JSON.stringify([width, height, zoom, domain, compact, colourBy, numberEvery]);
-  const before = laid.get(data);
-  if (before?.key === key && before.theme === theme) return before.as;
-  const as = layOut(data, options, theme);
-  laid.set(data, { theme, key, as });
-  return as;
-}
+const laid = rememberer<TrajectoryData, Laid>();
 
 function layOut(data: TrajectoryData, options: TrajectoryOptions, theme: Theme): Laid {
   const { width } = options;
@@ -185,14 +174,15 @@ function layOut(data: TrajectoryData, options: TrajectoryOptions, theme: Theme):
     return k + d.px.length;
   }, 0);
   const zoomable: Zoomable = { width, height, at: zoom, corner: () => [0, 0], name: (z) => nameZoom(z, place, frameOf) };
-  return { look, plot, zoomable, order, strong, dots: dotsOf(order), named: labels(order, strong, look, options.numberEvery), clip, clipId, axes: compact ? null : axes(), xs, ys, owner, step };
+  return { look, zoomable, order, strong, dots: dotsOf(order), named: labels(order, strong, look, options.numberEvery), clip, clipId, axes: compact ? null : axes(), xs, ys, owner, step };
 }
 
 export function trajectory(data: TrajectoryData, options: TrajectoryOptions): Chart {
-  const { range = null } = options;
+  const theme = options.theme ?? cssTheme;
+  const { range = null, zoom, domain, compact, colourBy, numberEvery } = options;
   const selected = options.selection?.layer ?? null;
-  const { look, zoomable, order, strong, dots: marked, named, clip, clipId, axes, xs, ys, owner, step } = laidOut(data, options);
-  const { width, height, theme } = look;
+  const { look, zoomable, order, strong, dots: marked, named, clip, clipId, axes, xs, ys, owner, step } = laid(data, theme, [options.width, options.height, zoom, domain, compact, colourBy, numberEvery], () => layOut(data, options, theme));
+  const { width, height } = look;
   const finding = options.label ?? findingOf(data, strong.map((d) => d.path), range);
   /** Round the marks of the lit layer: one element, whichever layer it is. */
   const ring = h('path', { class: lit('ring', selected !== null), 'data-layer': selected, d: outlines(order, selected), fill: 'none', stroke: theme.ink, 'stroke-width': 2, 'aria-hidden': 'true' });

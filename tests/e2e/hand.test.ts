@@ -310,6 +310,30 @@ test('the layers play, step and are scrubbed; where no motion is wanted they onl
   await close();
 });
 
+test('each mark stands on its point of the path, as the browser draws it', async () => {
+  const { page, errors, close } = await asked('th');
+  await still(page);
+  // English is marked by circles: their boxes' centres are where they stand
+  const apart = await picture(page).evaluate((figure) => {
+    const of = (selector: string): string => figure.querySelector(`${selector}[data-language=en][data-group=question]`)!.outerHTML;
+    const d = (html: string, name: string): string => new RegExp(`class="${name}" d="([^"]*)"`).exec(html)![1];
+    const points = d(of('.path'), 'line').slice(1).split('L').map((p) => p.split(',').map(Number));
+    const marks = [d(of('.dots'), 'start'), ...d(of('.dots'), 'dot').split(/(?=M)/)];
+    const svg = figure.querySelector('svg')!;
+    return marks.map((mark, i) => {
+      const path = svg.appendChild(document.createElementNS('http://www.w3.org/2000/svg', 'path'));
+      path.setAttribute('d', mark);
+      const { x, y, width, height } = path.getBBox();
+      path.remove();
+      return Math.hypot(x + width / 2 - points[i][0], y + height / 2 - points[i][1]);
+    });
+  });
+  expect(apart).toHaveLength(9);
+  expect(Math.max(...apart)).toBeLessThan(0.05);
+  expect(errors).toEqual([]);
+  await close();
+});
+
 test('what a picture gives away is what it shows, whatever was done to it: SVG, data, PNG', async () => {
   const { page, errors, close } = await asked('th');
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -330,6 +354,7 @@ test('what a picture gives away is what it shows, whatever was done to it: SVG, 
     });
     const open = file.replace(/<(\w+)([^<>]*)\/>/g, '<$1$2></$1>');
     const at = literal(shown, lightTheme).replace(/\n/g, '&#10;');
+    expect(at.length, 'nothing is shown').toBeGreaterThan(1000);
     // not `toContain`: a failure would print both pictures
     let same = 0;
     for (let step = at.length; step >= 1; step = Math.floor(step / 2)) while (same + step <= at.length && open.includes(at.slice(0, same + step))) same += step;
